@@ -1,0 +1,219 @@
+import type { Environment } from '../observability/environment.ts'
+import { backoffMs } from './backoff.ts'
+import { StorageError, StoreClosedError, StoreUnavailableError } from './errors.ts'
+import type { StorageDriver } from './port.ts'
+import type { Verdict, WriteSet } from './write-set.ts'
+
+export interface QueueLimits {
+  /** Write sets that may wait; beyond it, callers wait before they are let in. Default: 10,000. */
+  readonly maxQueuedSets: number
+  /** Of one transaction. Defaults: 1,000 sets, 5,000 events and documents, 4 MiB of JSON. A set that is larger by itself goes alone. */
+  readonly maxBatchSets: number
+  readonly maxBatchItems: number
+  readonly maxBatchBytes: number
+  /** How long a transaction that fails for a transient reason is tried again. Default: 30,000. */
+  readonly retryForMs: number
+}
+
+export const defaultQueueLimits: QueueLimits = {
+  maxQueuedSets: 10_000,
+  maxBatchSets: 1_000,
+  maxBatchItems: 5_000,
+  maxBatchBytes: 4 * 1024 * 1024,
+  retryForMs: 30_000,
+}
+
+interface Waiting {
+  readonly set: WriteSet
+  readonly size: { readonly items: number; readonly bytes: number }
+  readonly resolve: (verdict: Verdict) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Group commit: write sets that arrive while a transaction is being flushed share the next one. There is no timer: a set that comes alone is
+ * committed at once. Every set gets its own verdict; one that breaks its transaction is found by halving the batch and fails alone.
+ */
+export class CommitQueue {
+  readonly #driver: StorageDriver
+  readonly #environment: Environment
+  readonly #limits: QueueLimits
+  readonly #maxInFlight: number
+  #queue: Waiting[] = []
+  #admissions: (() => void)[] = []
+  #inFlight = 0
+  #scheduled = false
+  #closed = false
+  #whenIdle: (() => void)[] = []
+
+  constructor(driver: StorageDriver, environment: Environment, limits: QueueLimits, maxInFlight: number) {
+    this.#driver = driver
+    this.#environment = environment
+    this.#limits = limits
+    this.#maxInFlight = maxInFlight
+  }
+
+  /**
+   * The verdict on the set, once it and its neighbours are flushed. Waits first while the queue is full.
+   * @throws StoreUnavailableError, StorageError, StoreClosedError
+   */
+  async commit(set: WriteSet): Promise<Verdict> {
+    while (!this.#closed && this.#queue.length >= this.#limits.maxQueuedSets) {
+      this.#environment.metrics.count('headwater_commit_queue_waits_total')
+      await new Promise<void>((admit) => this.#admissions.push(admit))
+    }
+    if (this.#closed) throw new StoreClosedError()
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ set, size: sizeOf(set), resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  /** Lets what is queued be committed, and refuses what comes later. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const admit of this.#admissions.splice(0)) admit()
+    if (this.#queue.length === 0 && this.#inFlight === 0) return
+    await new Promise<void>((idle) => this.#whenIdle.push(idle))
+  }
+
+  // Not before the next turn of the event loop: everybody whom the last batch woke up has then asked for their next commit.
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight >= this.#maxInFlight || this.#queue.length === 0) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      void this.#run(this.#take())
+      this.#schedule()
+    })
+  }
+
+  async #run(batch: readonly Waiting[]): Promise<void> {
+    this.#inFlight++
+    this.#environment.metrics.gauge('headwater_commit_queue_length', this.#queue.length)
+    for (const admit of this.#admissions.splice(0, this.#limits.maxQueuedSets - this.#queue.length)) admit()
+    await this.#commitOrSplit(batch)
+    this.#inFlight--
+    if (this.#queue.length > 0) this.#schedule()
+    else if (this.#inFlight === 0) for (const idle of this.#whenIdle.splice(0)) idle()
+  }
+
+  /** The next batch: from the front of the queue, as many as fit and as do not depend on each other; those passed over keep their order. */
+  #take(): readonly Waiting[] {
+    const batch: Waiting[] = []
+    const independence = new Independence()
+    let items = 0
+    let bytes = 0
+    let index = 0
+    const passedOver: Waiting[] = []
+    for (; index < this.#queue.length && batch.length < this.#limits.maxBatchSets; index++) {
+      const waiting = this.#queue[index]!
+      const full = items + waiting.size.items > this.#limits.maxBatchItems || bytes + waiting.size.bytes > this.#limits.maxBatchBytes
+      if (full && batch.length > 0) break
+      if (!independence.admits(waiting.set)) {
+        passedOver.push(waiting)
+        continue
+      }
+      batch.push(waiting)
+      items += waiting.size.items
+      bytes += waiting.size.bytes
+    }
+    this.#queue = index === this.#queue.length ? passedOver : [...passedOver, ...this.#queue.slice(index)]
+    return batch
+  }
+
+  async #commitOrSplit(batch: readonly Waiting[]): Promise<void> {
+    let verdicts: readonly Verdict[]
+    try {
+      verdicts = await this.#commitWithRetries(batch.map((waiting) => waiting.set))
+    } catch (error) {
+      if (batch.length === 1 || error instanceof StoreUnavailableError) {
+        for (const waiting of batch) waiting.reject(error)
+        return
+      }
+      this.#environment.metrics.count('headwater_commit_bisections_total')
+      const half = batch.length >> 1
+      await this.#commitOrSplit(batch.slice(0, half))
+      await this.#commitOrSplit(batch.slice(half))
+      return
+    }
+    for (const [index, waiting] of batch.entries()) waiting.resolve(verdicts[index]!)
+  }
+
+  async #commitWithRetries(sets: readonly WriteSet[]): Promise<readonly Verdict[]> {
+    const { clock, metrics, random } = this.#environment
+    const startedMs = clock.now()
+    for (let attempt = 0; ; attempt++) {
+      const sentMs = performance.now()
+      try {
+        const verdicts = await this.#driver.commit(sets)
+        metrics.duration('headwater_commit_duration_ms', performance.now() - sentMs)
+        metrics.count('headwater_commit_batches_total')
+        metrics.count('headwater_commit_sets_total', sets.length)
+        return verdicts
+      } catch (error) {
+        if (!this.#driver.isTransient(error)) {
+          if (error instanceof StoreClosedError) throw error
+          throw new StorageError(`the database refused a commit: ${error instanceof Error ? error.message : String(error)}`, {
+            cause: error,
+          })
+        }
+        if (clock.now() - startedMs >= this.#limits.retryForMs)
+          throw new StoreUnavailableError(`no commit was possible for ${this.#limits.retryForMs} ms`, { cause: error })
+        metrics.count('headwater_commit_retries_total')
+        await clock.sleep(backoffMs(attempt, { firstMs: 10, maxMs: 1_000 }, random))
+      }
+    }
+  }
+}
+
+function sizeOf(set: WriteSet): { readonly items: number; readonly bytes: number } {
+  let items = 1
+  let bytes = 0
+  for (const append of set.appends) {
+    items += append.events.length
+    for (const event of append.events) bytes += event.data.length
+  }
+  for (const write of set.documents ?? []) {
+    items++
+    bytes += write.document?.length ?? 0
+  }
+  return { items, bytes }
+}
+
+/** Tells whether a set can be judged without regard to those already in the batch. */
+class Independence {
+  /** True where every append so far says `'any'`. */
+  readonly #streams = new Map<string, boolean>()
+  readonly #names = new Set<string>()
+  #conditional = false
+  #empty = true
+
+  admits(set: WriteSet): boolean {
+    // A condition may be broken by any neighbour's events, so a set that has one goes first and with those that have none.
+    const conditional = set.conditions !== undefined && set.conditions.length > 0
+    if (conditional && !this.#empty) return false
+    if (this.#conditional && set.appends.length > 0) return false
+    const names = [...uniqueNames(set)]
+    if (names.some((name) => this.#names.has(name))) return false
+    for (const { stream, expectedVersion } of set.appends) {
+      const onlyAny = this.#streams.get(stream)
+      if (onlyAny !== undefined && !(onlyAny && expectedVersion === 'any')) return false
+    }
+    for (const name of names) this.#names.add(name)
+    for (const { stream, expectedVersion } of set.appends)
+      this.#streams.set(stream, (this.#streams.get(stream) ?? true) && expectedVersion === 'any')
+    this.#conditional ||= conditional
+    this.#empty = false
+    return true
+  }
+}
+
+/** What may occur in one set of a batch only. */
+function* uniqueNames(set: WriteSet): Iterable<string> {
+  for (const { events } of set.appends) for (const { id, source } of events) yield `${id}\n${source}`
+  if (set.receipt) yield `command\n${set.receipt.commandId}`
+  if (set.checkpoint) yield `processor\n${set.checkpoint.processor}`
+  for (const { collection, key } of set.documents ?? []) yield `document\n${collection}\n${key}`
+  for (const { stream, aggregate } of set.snapshots ?? []) yield `snapshot\n${aggregate}\n${stream}`
+}

@@ -1,0 +1,204 @@
+import type { RecordedEvent } from '../message/event.ts'
+import type { DocumentStore } from './document-port.ts'
+import type { EventQuery, Receipt, Verdict, WriteSet } from './write-set.ts'
+
+/**
+ * What a database must do to be Headwater's store. The core brings order to what callers want (validation, group commit, retries, paging);
+ * a driver keeps it. The suite in `headwater/conformance` holds each driver to every promise made here.
+ *
+ * Every method rejects with whatever its client throws; `isTransient` and `isUnavailable` say what the core may do about it.
+ */
+export interface StorageDriver {
+  readonly capabilities: StorageCapabilities
+
+  /**
+   * Commits the sets in their order in one transaction, flushed to disk before it resolves, each judged by itself: one verdict a set, in
+   * order. A set that is refused leaves no trace and does not touch the others.
+   *
+   * The caller sees to it that no two sets of a call depend on each other: a stream stands in one set only, unless all its appends say
+   * `'any'`; no event id, command id or processor stands in two; a set with conditions is not judged against its neighbours.
+   *
+   * Positions are dense and in commit order over all processes: sets with events are numbered under one lock that is taken before anything
+   * is read. Rejects only for reasons that concern the whole call; then nothing is committed, or the acknowledgement was lost.
+   */
+  commit(sets: readonly WriteSet[]): Promise<readonly Verdict[]>
+
+  /** Worth another try with the same sets: the connection broke, a lock was not to be had in time. */
+  isTransient(error: unknown): boolean
+
+  /** The events of a stream, in `direction`, at most `limit`; bounds are inclusive. An unknown stream has none. */
+  readStream(range: StreamRange): Promise<readonly RecordedEvent[]>
+
+  /** Events after `after` and up to `upTo` in log order, at most `limit`, that pass the filter. */
+  readLog(range: LogRange): Promise<readonly RecordedEvent[]>
+
+  /** The stored events with these identities, in no particular order; unknown ones are left out. */
+  findEvents(identities: readonly EventIdentity[]): Promise<readonly RecordedEvent[]>
+
+  /** A usable snapshot of the stream, if asked for and there is one, and the events after it (at most `limit`), in one round trip. */
+  loadStream(load: StreamLoad): Promise<LoadedStream>
+
+  findReceipt(commandId: string): Promise<StoredReceipt | undefined>
+
+  log(): Promise<LogState>
+
+  /** Streams in name order after `after`, with their last version and position. */
+  listStreams(page: { readonly category?: string; readonly after?: string; readonly limit: number }): Promise<readonly StreamInfo[]>
+
+  readonly documents: DocumentStore
+  readonly processors: ProcessorStore
+
+  /**
+   * A transaction for code that brings its own SQL: a SQL projection. Commits when `work` resolves, rolls back when it rejects. It does not
+   * take the log's lock and cannot append. A checkpoint that is fenced must make `work` reject.
+   */
+  transaction<T>(work: (transaction: SqlTransaction) => Promise<T>): Promise<T>
+
+  /**
+   * Calls `onCommit` soon after another process has committed events (and perhaps when nobody has): a hint, never a promise; the core polls as
+   * well. Returns how to stop.
+   */
+  listen(onCommit: () => void): Promise<() => Promise<void>>
+
+  /**
+   * Tells other processes that events were committed. Coalesced by the driver, never inside anybody's transaction, and never awaited by an
+   * append.
+   */
+  announce(position: number): void
+
+  close(): Promise<void>
+}
+
+export interface StorageCapabilities {
+  /** For messages: `'sqlite'`, `'postgres'`. */
+  readonly name: string
+  /** How many batches of sets without events may be committed beside each other. */
+  readonly parallelCommits: number
+  /** Whether user code may bring SQL of its own (`transaction`), and in which dialect. */
+  readonly sql: 'sqlite' | 'postgres' | false
+}
+
+export interface EventIdentity {
+  readonly source: string
+  readonly id: string
+}
+
+export interface StreamRange {
+  readonly stream: string
+  /** Default: the first (forwards) or last (backwards) version. */
+  readonly fromVersion?: number
+  readonly toVersion?: number
+  /** Only events whose time is at or before this one, in milliseconds since 1970. */
+  readonly untilMs?: number
+  readonly direction: 'forwards' | 'backwards'
+  readonly limit: number
+}
+
+export interface LogFilter {
+  readonly types?: readonly string[]
+  /** The part of the stream's name before its first `:`. */
+  readonly categories?: readonly string[]
+  readonly correlationId?: string
+  readonly query?: EventQuery
+}
+
+export interface LogRange extends LogFilter {
+  readonly after: number
+  readonly upTo?: number
+  readonly limit: number
+}
+
+export interface StreamLoad {
+  readonly stream: string
+  /** Take the snapshot of this aggregate, if its shape is of this version. */
+  readonly snapshot?: { readonly aggregate: string; readonly schemaVersion: number }
+  readonly limit: number
+}
+
+export interface LoadedStream {
+  readonly snapshot: { readonly version: number; readonly state: unknown } | undefined
+  readonly events: readonly RecordedEvent[]
+}
+
+export interface StoredReceipt extends Receipt {
+  /** Position of the first and last event of the command; equal to the log's head at that time when it had none. */
+  readonly firstPosition: number
+  readonly position: number
+  /** How many events it led to. */
+  readonly eventCount: number
+}
+
+export interface LogState {
+  /** Made when the store was made: positions and checkpoints of different logs must not be mixed. */
+  readonly id: string
+  /** The last position; 0 when the log is empty. */
+  readonly head: number
+  /** The first position that is still there: 1, until old history is archived. */
+  readonly firstPosition: number
+}
+
+export interface StreamInfo {
+  readonly stream: string
+  readonly version: number
+  readonly position: number
+}
+
+/** Who runs which processor, how far it is, and the epoch that fences off those who did before. Lease times are the database's own. */
+export interface ProcessorStore {
+  /**
+   * Takes the processor for `owner` if nobody holds it: the lease is new, expired, or already the owner's. Each successful claim raises the
+   * epoch, so that whatever an earlier owner still tries to write is refused. A processor that does not exist begins at `startAt`.
+   */
+  claim(claim: { readonly processor: string; readonly owner: string; readonly ttlMs: number; readonly startAt: number }): Promise<Claim>
+
+  /** Prolongs the leases that are still the owner's with the epoch given; returns the names of those. */
+  renew(renewal: {
+    readonly owner: string
+    readonly ttlMs: number
+    readonly held: readonly { readonly processor: string; readonly epoch: number }[]
+  }): Promise<readonly string[]>
+
+  /** Gives the leases back at once, so that a standby need not wait for them to expire. */
+  release(release: { readonly owner: string; readonly processors: readonly string[] }): Promise<void>
+
+  /** Notes why the processor stands still, or null when it runs again, for operators to see. Ignored when the epoch is not current. */
+  report(report: { readonly processor: string; readonly epoch: number; readonly failure: string | null }): Promise<void>
+
+  /** Puts the checkpoint somewhere else and raises the epoch, so that whoever runs it starts again from there. */
+  reset(reset: { readonly processor: string; readonly position: number }): Promise<void>
+
+  remove(processor: string): Promise<void>
+
+  list(): Promise<readonly ProcessorInfo[]>
+}
+
+export type Claim =
+  | { readonly claimed: true; readonly epoch: number; readonly position: number }
+  | { readonly claimed: false; readonly owner: string; readonly expiresInMs: number }
+
+export interface ProcessorInfo {
+  readonly processor: string
+  readonly position: number
+  readonly epoch: number
+  /** Undefined when nobody holds the lease now. */
+  readonly owner: string | undefined
+  readonly failure: string | undefined
+  /** When the checkpoint last moved, in milliseconds since 1970. */
+  readonly movedAtMs: number
+}
+
+export interface SqlTransaction {
+  query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly Row[] }>
+  /** False when the epoch is not the processor's any more: then the work must not be committed. */
+  moveCheckpoint(move: { readonly processor: string; readonly epoch: number; readonly position: number }): Promise<boolean>
+}
+
+/** A store that is not opened yet: what `sqlite(path)` and `postgres(url)` return. */
+export interface Storage {
+  readonly name: string
+  /**
+   * Connects and checks: the server's version and settings, the store's schema (made or migrated when `migrate` is true, else refused with
+   * the command that does it when it is too old; refused when it has become too new for this program).
+   */
+  open(options: { readonly migrate: boolean }): Promise<StorageDriver>
+}
