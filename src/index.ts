@@ -1,0 +1,108 @@
+export { defineEvent } from './message/event.ts'
+export type {
+  AnyEvent,
+  EventBase,
+  EventDefinition,
+  EventMap,
+  EventOptions,
+  Metadata,
+  New,
+  NewEvent,
+  Recorded,
+  RecordedEvent,
+  TransformingEvent,
+} from './message/event.ts'
+export { defineCommand, reject } from './message/command.ts'
+export type {
+  AnyCommand,
+  Command,
+  CommandBase,
+  CommandDefinition,
+  CommandMap,
+  CommandOf,
+  Reject,
+  RejectionOf,
+  TransformingCommand,
+} from './message/command.ts'
+export { accepted, RejectedError } from './message/outcome.ts'
+export type { Accepted, Rejected, SendResult } from './message/outcome.ts'
+export type { Schema } from './message/schema.ts'
+export { HeadwaterError, InvalidCloudEventError, InvalidDefinitionError, InvalidMessageError } from './message/errors.ts'
+export { systemClock } from './message/clock.ts'
+export type { Clock } from './message/clock.ts'
+export { uuidv7 } from './message/id.ts'
+export { currentContext, onBehalfOf } from './message/context.ts'
+export type { MessageContext } from './message/context.ts'
+
+export { InMemoryMetrics, metricNames } from './observability/metrics.ts'
+export type { Labels, MetricName, Metrics } from './observability/metrics.ts'
+export { silentLog, standardErrorLog } from './observability/log.ts'
+export type { Log, LogLevel } from './observability/log.ts'
+export type { Environment } from './observability/environment.ts'
+
+export { jsonSchema } from './schema/json-schema.ts'
+export { UnknownEventError } from './schema/upcast.ts'
+
+export { EventStore } from './storage/event-store.ts'
+export type { AppendOptions, AppendResult, EventStoreOptions, ReadLogOptions, ReadStreamOptions } from './storage/event-store.ts'
+export type { LogState, Storage, StreamInfo } from './storage/port.ts'
+export type { AppendCondition, EventQuery, EventQueryItem, ExpectedVersion } from './storage/write-set.ts'
+export {
+  CommandIdReusedError,
+  ConditionFailedError,
+  FencedError,
+  IdReusedError,
+  InvalidEventError,
+  LogGapError,
+  MissingPackageError,
+  StorageError,
+  StoreClosedError,
+  StoreUnavailableError,
+  UnsupportedStoreError,
+  VersionConflictError,
+} from './storage/errors.ts'
+export { categoryOf, idOf, streamName } from './storage/stream-name.ts'
+
+export { defineHandler } from './processing/handler.ts'
+export type { Handler, HandlerContext, HandlerOptions } from './processing/handler.ts'
+export { CheckpointBeyondLogError, WaitTimeoutError } from './processing/errors.ts'
+export type { ProcessorState, ProcessorStatus } from './processing/processor.ts'
+export type { StartPosition } from './processing/start-position.ts'
+
+export { defineAggregate } from './aggregate/aggregate.ts'
+export type {
+  Aggregate,
+  AggregateStart,
+  AggregateWithEvents,
+  AggregateWithState,
+  AnyAggregate,
+  Decide,
+  Decision,
+  Evolve,
+  SnapshotPolicy,
+  StateOf,
+} from './aggregate/aggregate.ts'
+export { defineCommandHandler } from './aggregate/command-handler.ts'
+export type { CommandHandler, CommandHandlerContext } from './aggregate/command-handler.ts'
+export { TooManyConflictsError } from './aggregate/handle-command.ts'
+export type { CommandOptions } from './aggregate/handle-command.ts'
+
+export { defineProjection } from './projection/projection.ts'
+export type { Fold, Projection, ProjectionBuilder, ProjectionOptions } from './projection/projection.ts'
+export { InvalidQueryError } from './projection/documents.ts'
+export type { Condition, DocumentPage, Documents, Find, Where } from './projection/documents.ts'
+export { defineQuery } from './projection/query.ts'
+export type { QueryDefinition } from './projection/query.ts'
+export { defineSqlProjection } from './projection/sql-projection.ts'
+export type { Sql, SqlProjection } from './projection/sql-projection.ts'
+export { ProjectionBuildingError, UnknownProjectionError, VerificationRunningError } from './projection/errors.ts'
+export type { RebuildOptions, RebuildProgress } from './projection/rebuild.ts'
+export type { Difference, Verification, VerifyOptions } from './projection/verify.ts'
+
+export { defineService } from './service/service.ts'
+export type { Service } from './service/service.ts'
+export { start } from './service/start.ts'
+export type { StartOptions } from './service/start.ts'
+export type { AggregateId, App, AppStatus, QueryOptions } from './service/app.ts'
+export { UnknownCommandError } from './service/command-bus.ts'
+export { serverSentEvents } from './service/server-sent-events.ts'

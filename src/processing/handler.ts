@@ -1,0 +1,96 @@
+import { InvalidDefinitionError } from '../message/errors.ts'
+import type { AnyCommand, CommandBase } from '../message/command.ts'
+import type { AnyEvent, New, Recorded } from '../message/event.ts'
+import type { SendResult } from '../message/outcome.ts'
+import type { Backoff } from '../storage/backoff.ts'
+import type { StartPosition } from './start-position.ts'
+
+export type OneOrMany<T> = T | readonly T[]
+
+export interface HandlerContext<Emits extends AnyEvent, Sends extends AnyCommand> {
+  /** Stored together with this handler's checkpoint: exactly once, whatever happens in between. */
+  emit(...events: [Emits] extends [never] ? ['this handler declares no `emits`'] : readonly New<Emits>[]): void
+  /**
+   * Carries out a command of this service, and gives its outcome. Its id follows from the event and from how many the handler has sent for it, so
+   * that a handler that is tried again gets the outcome of the first time.
+   */
+  send<Type extends Sends['type'], Data, Code extends string, Input>(
+    command: CommandBase<Type, Data, Code, Input>,
+    data: NoInfer<Input>,
+  ): Promise<SendResult<Code>>
+  /** The same for every attempt at this event: pass it on to what is outside, so that a repeated effect is recognised there. */
+  readonly idempotencyKey: string
+  /** Aborted when the handler should give up: the process stops, or has lost its lease. */
+  readonly signal: AbortSignal
+  /** 1, 2, 3 … */
+  readonly attempt: number
+}
+
+export interface HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sends extends AnyCommand> {
+  readonly on: OneOrMany<On>
+  /** The events that it may emit; others are refused by the compiler. */
+  readonly emits?: OneOrMany<Emits>
+  readonly sends?: OneOrMany<Sends>
+  /** Where it begins when it is new. Default: `'beginning'`. */
+  readonly startAt?: StartPosition
+  /** The stream of what it emits. Default: `<name>:<id>`, with the id of the stream of the event at hand. */
+  readonly stream?: (event: Recorded<On>) => string
+  readonly backoff?: Backoff
+}
+
+export interface Handler<
+  Name extends string = string,
+  On extends AnyEvent = AnyEvent,
+  Emits extends AnyEvent = AnyEvent,
+  Sends extends AnyCommand = AnyCommand,
+> {
+  readonly kind: 'handler'
+  readonly name: Name
+  readonly on: readonly On[]
+  readonly emits: readonly Emits[]
+  readonly sends: readonly Sends[]
+  readonly startAt: StartPosition
+  readonly backoff: Backoff | undefined
+  stream(event: never): string | undefined
+  handle(event: never, context: never): void | Promise<void>
+}
+// oxlint-disable-next-line typescript/no-explicit-any -- "some handler", whatever its messages
+export type AnyHandler = Handler<string, any, any, any>
+
+/**
+ * Code that reacts to events. Its name is that of its checkpoint: it has seen everything up to there, and it goes on from there whatever the
+ * constant is called. A handler that is added later begins with the oldest event unless `startAt` says otherwise.
+ */
+export function defineHandler<
+  const Name extends string,
+  On extends AnyEvent,
+  Emits extends AnyEvent = never,
+  Sends extends AnyCommand = never,
+>(
+  name: Name,
+  options: HandlerOptions<On, Emits, Sends>,
+  handle: (event: Recorded<On>, context: HandlerContext<Emits, Sends>) => void | Promise<void>,
+): Handler<Name, On, Emits, Sends> {
+  const on = many(options.on)
+  if (on.length === 0) throw new InvalidDefinitionError(`the handler ${name} is on no event`)
+  return {
+    kind: 'handler',
+    name,
+    on,
+    emits: many(options.emits),
+    sends: many(options.sends),
+    startAt: options.startAt ?? 'beginning',
+    backoff: options.backoff,
+    stream: (event: never) => options.stream?.(event),
+    handle,
+  }
+}
+
+export function many<T>(value: OneOrMany<T> | undefined): readonly T[] {
+  if (value === undefined) return []
+  return isList(value) ? value : [value]
+}
+
+function isList<T>(value: OneOrMany<T>): value is readonly T[] {
+  return Array.isArray(value)
+}

@@ -1,0 +1,195 @@
+import type { AnyAggregate, StateOf } from '../aggregate/aggregate.ts'
+import type { CommandOptions } from '../aggregate/handle-command.ts'
+import { streamOf } from '../aggregate/handle-command.ts'
+import { loadAggregate, loadBoundary, stateAt } from '../aggregate/load.ts'
+import type { AnyCommand, CommandBase } from '../message/command.ts'
+import type { SendResult } from '../message/outcome.ts'
+import { validate } from '../message/schema.ts'
+import type { ProcessingContext, Processor, ProcessorStatus } from '../processing/processor.ts'
+import type { Documents } from '../projection/documents.ts'
+import { ProjectionBuildingError, UnknownProjectionError } from '../projection/errors.ts'
+import type { AnyProjection, Projection } from '../projection/projection.ts'
+import type { AnyQuery, QueryDefinition } from '../projection/query.ts'
+import type { ReadModel } from '../projection/read-model.ts'
+import type { RebuildOptions } from '../projection/rebuild.ts'
+import { rebuild } from '../projection/rebuild.ts'
+import type { Verification, VerifyOptions } from '../projection/verify.ts'
+import { verifyReadModel } from '../projection/verify.ts'
+import type { EventStore } from '../storage/event-store.ts'
+import type { CommandBus } from './command-bus.ts'
+import type { Service } from './service.ts'
+import { watchQuery } from './watch.ts'
+
+export interface QueryOptions {
+  /** Waits until the read model holds everything up to this position: that of a command's outcome, to read one's own write. */
+  readonly atLeast?: number
+  /** How long to wait for that. Default: 5,000. */
+  readonly timeoutMs?: number
+}
+
+type Only<Name extends string, Known extends string, Otherwise extends string> = Name extends Known
+  ? unknown
+  : { readonly problem: Otherwise }
+/** The ids of an aggregate: its one id, or an object of its several. */
+export type AggregateId = string | Readonly<Record<string, string>>
+
+/** A running service. */
+export interface App<Handled extends string, Answered extends string> extends AsyncDisposable {
+  /** The log beneath, for what has no aggregate. */
+  readonly store: EventStore
+  /**
+   * Has a command carried out. Resolves when what it led to is on disk, or with the reason of its rejection.
+   * @throws InvalidMessageError, TooManyConflictsError, CommandIdReusedError, StoreUnavailableError
+   */
+  send<Type extends string, Data, Code extends string, Input>(
+    command: CommandBase<Type, Data, Code, Input> & Only<Type, Handled, `no aggregate or command handler of this service handles ${Type}`>,
+    data: NoInfer<Input>,
+    options?: CommandOptions,
+  ): Promise<SendResult<Code>>
+  /**
+   * Answers a query from its read model.
+   * @throws InvalidMessageError, ProjectionBuildingError, WaitTimeoutError that tells how far behind the read model is
+   */
+  query<Name extends string, Params, Result>(
+    query: QueryDefinition<Name, Params, Result> & Only<Name, Answered, `this service does not list the query ${Name}`>,
+    params: NoInfer<Params>,
+    options?: QueryOptions,
+  ): Promise<Result>
+  /** The answer now, and again whenever it has become another one. Answers that come and go faster than they are taken are left out. */
+  watch<Name extends string, Params, Result>(
+    query: QueryDefinition<Name, Params, Result> & Only<Name, Answered, `this service does not list the query ${Name}`>,
+    params: NoInfer<Params>,
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncIterable<Result>
+  /** The state of an aggregate: now, or as it was at a version of its stream or at a time. */
+  state<A extends AnyAggregate>(
+    aggregate: A,
+    id: AggregateId,
+    at?: { readonly version: number } | { readonly time: Date },
+  ): Promise<StateOf<A>>
+  /** The documents of a projection, for questions that are not worth a query of their own. */
+  documents<Document, Indexed extends keyof Document, Searchable extends boolean>(
+    // oxlint-disable-next-line typescript/no-explicit-any -- the events do not matter here
+    projection: Projection<string, Document, any, Indexed, Searchable>,
+  ): Documents<Document, Indexed, Searchable>
+  /** Builds a read model anew beside the one that is read, and resolves when it has taken over. */
+  rebuild(projection: string | AnyProjection, options?: RebuildOptions): Promise<void>
+  /** Replays the log and reports each document of a read model that is not what the log makes of it. */
+  verify(projection: string | AnyProjection, options?: VerifyOptions): Promise<Verification>
+  /** What runs in this process, how far it is, and what stands still. */
+  status(): AppStatus
+  /** Ends what runs, commits what was begun, closes the store. */
+  stop(): Promise<void>
+}
+
+export interface AppStatus {
+  readonly service: string
+  /** The last position of the log that this process has seen. */
+  readonly head: number
+  readonly processors: readonly ProcessorStatus[]
+}
+
+/** The app without its types, which `start` gives back to it. */
+export class RunningApp {
+  readonly store: EventStore
+  readonly #service: Service<string, string, string>
+  readonly #context: ProcessingContext
+  readonly #commands: CommandBus
+  readonly #readModels: ReadonlyMap<string, ReadModel>
+  readonly #processors: readonly Processor[]
+  #stopping: Promise<void> | undefined
+
+  constructor(
+    service: Service<string, string, string>,
+    context: ProcessingContext,
+    commands: CommandBus,
+    readModels: readonly ReadModel[],
+    processors: readonly Processor[],
+  ) {
+    this.store = context.store
+    this.#service = service
+    this.#context = context
+    this.#commands = commands
+    this.#readModels = new Map(readModels.map((readModel) => [readModel.projection.name, readModel]))
+    this.#processors = processors
+  }
+
+  send(command: AnyCommand, data: unknown, options: CommandOptions = {}): Promise<unknown> {
+    return this.#commands.send(command, data, options)
+  }
+
+  async query(query: AnyQuery, input: unknown, { atLeast = 0, timeoutMs = 5_000 }: QueryOptions = {}): Promise<unknown> {
+    const params = validate(query.params, input, query.name)
+    const readModel = this.#readModel(query.from)
+    if (atLeast > 0) await readModel.waitFor(atLeast, timeoutMs)
+    return query.answer(params as never, readModel.documents as never)
+  }
+
+  watch(query: AnyQuery, input: unknown, { signal }: { readonly signal?: AbortSignal } = {}): AsyncIterable<unknown> {
+    const readModel = this.#readModel(query.from)
+    return watchQuery(() => this.query(query, input), readModel, signal)
+  }
+
+  async state<A extends AnyAggregate>(
+    aggregate: A,
+    id: AggregateId,
+    at?: { readonly version: number } | { readonly time: Date },
+  ): Promise<StateOf<A>> {
+    const ids = typeof id === 'string' ? { [aggregate.ids[0]!]: id } : id
+    if (at) return stateAt(this.store, aggregate, streamOf(aggregate, ids), at)
+    const loaded = await (aggregate.boundary
+      ? loadBoundary(this.store, aggregate, ids)
+      : loadAggregate(this.store, aggregate, streamOf(aggregate, ids)))
+    return loaded.state
+  }
+
+  documents(projection: AnyProjection): Documents<unknown, never> {
+    return this.#readModel(projection).documents
+  }
+
+  async rebuild(projection: string | AnyProjection, options: RebuildOptions = {}): Promise<void> {
+    await rebuild(this.#readModel(projection), this.store.environment, options)
+  }
+
+  async verify(projection: string | AnyProjection, options: VerifyOptions = {}): Promise<Verification> {
+    const readModel = this.#readModel(projection)
+    await readModel.sync()
+    const collection = readModel.current
+    if (!collection) throw new ProjectionBuildingError(readModel.projection.name, await readModel.position(), (await this.store.log()).head)
+    const waitFor = (position: number): Promise<void> => readModel.waitFor(position, 60_000)
+    return verifyReadModel({ projection: readModel.projection, collection, waitFor }, this.#context, options)
+  }
+
+  status(): AppStatus {
+    return {
+      service: this.#service.name,
+      head: this.#context.tail.head,
+      processors: [...this.#processors.map(({ status }) => status), ...[...this.#readModels.values()].flatMap(({ statuses }) => statuses)],
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.all([...this.#processors, ...this.#readModels.values()].map((running) => running.stop()))
+    await this.#commands.snapshots.settled()
+    await this.#context.leases.stop()
+    await this.#context.tail.stop()
+    await this.store.close()
+  }
+
+  #readModel(projection: string | AnyProjection): ReadModel {
+    const name = typeof projection === 'string' ? projection : projection.name
+    const readModel = this.#readModels.get(name)
+    if (readModel) return readModel
+    const known = [...this.#readModels.keys()].join(', ') || 'none'
+    throw new UnknownProjectionError(`the service ${this.#service.name} has no projection ${name}; it has: ${known}`)
+  }
+}

@@ -1,0 +1,3 @@
+export { given, stateAfter } from './given.ts'
+export type { When } from './given.ts'
+export { ManualClock } from './manual-clock.ts'

@@ -1,0 +1,86 @@
+import type { ProcessorInfo, ProcessorStore } from '../../src/storage/port.ts'
+import type { CheckpointMove } from '../../src/storage/write-set.ts'
+
+/** Runs a call of a driver, unless the driver is closed. */
+export type Opened = <T>(work: () => T) => Promise<T>
+
+interface Processor {
+  position: number
+  epoch: number
+  owner: string | undefined
+  expiresAtMs: number
+  failure: string | undefined
+  movedAtMs: number
+}
+
+export class MemoryProcessors {
+  readonly #processors = new Map<string, Processor>()
+  /** Never goes back, so that an epoch is not given twice, whatever is removed in between. */
+  #lastEpoch = 0
+
+  epochOf(processor: string): number {
+    return this.#processors.get(processor)?.epoch ?? 0
+  }
+
+  positionOf(processor: string): number | undefined {
+    return this.#processors.get(processor)?.position
+  }
+
+  move({ processor, position }: CheckpointMove): void {
+    Object.assign(this.#processors.get(processor)!, { position, movedAtMs: Date.now() })
+  }
+
+  remove(processor: string): void {
+    this.#processors.delete(processor)
+  }
+
+  port(opened: Opened): ProcessorStore {
+    return {
+      claim: ({ processor, owner, ttlMs, startAt }) =>
+        opened(() => {
+          const nowMs = Date.now()
+          const found = this.#processors.get(processor)
+          if (found?.owner !== undefined && found.owner !== owner && found.expiresAtMs > nowMs)
+            return { claimed: false, owner: found.owner, expiresInMs: found.expiresAtMs - nowMs }
+          const epoch = ++this.#lastEpoch
+          const lease = { epoch, owner, expiresAtMs: nowMs + ttlMs }
+          const claimed = found ? Object.assign(found, lease) : { ...lease, position: startAt, failure: undefined, movedAtMs: nowMs }
+          this.#processors.set(processor, claimed)
+          return { claimed: true, epoch, position: claimed.position }
+        }),
+      renew: ({ owner, ttlMs, held }) =>
+        opened(() =>
+          held.flatMap(({ processor, epoch }) => {
+            const found = this.#processors.get(processor)
+            if (found?.owner !== owner || found.epoch !== epoch) return []
+            found.expiresAtMs = Date.now() + ttlMs
+            return [processor]
+          }),
+        ),
+      release: ({ owner, processors }) =>
+        opened(() => {
+          for (const processor of processors) {
+            const found = this.#processors.get(processor)
+            if (found?.owner === owner) found.owner = undefined
+          }
+        }),
+      report: ({ processor, epoch, failure }) =>
+        opened(() => {
+          const found = this.#processors.get(processor)
+          if (found?.epoch === epoch) found.failure = failure ?? undefined
+        }),
+      reset: ({ processor, position }) =>
+        opened(() => {
+          const found = this.#processors.get(processor)
+          if (found) Object.assign(found, { position, epoch: ++this.#lastEpoch, movedAtMs: Date.now() })
+        }),
+      remove: (processor) => opened(() => this.remove(processor)),
+      list: () =>
+        opened(() =>
+          [...this.#processors].map(([processor, { position, epoch, owner, expiresAtMs, failure, movedAtMs }]): ProcessorInfo => {
+            return { processor, position, epoch, owner: expiresAtMs > Date.now() ? owner : undefined, failure, movedAtMs }
+          }),
+        ),
+    }
+  }
+}
