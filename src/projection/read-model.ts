@@ -172,8 +172,13 @@ export class ReadModel {
 
   /** A generation that was being built has caught up: it gets its indexes, and takes over unless what is read now is still further. */
   async #complete(id: string): Promise<void> {
-    const generation = this.#generations.find((candidate) => candidate.id === id)
-    if (generation?.state !== 'building') return
+    const building = (): Generation | undefined =>
+      this.#generations.find((candidate) => candidate.id === id && candidate.state === 'building')
+    if (!building()) return
+    // Another process may have completed it, and this one taken over since.
+    await this.sync()
+    const generation = building()
+    if (!generation) return
     const { documents } = this.#context.store.driver
     await documents.index(id)
     const read = this.current

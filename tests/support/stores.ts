@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, onTestFinished } from 'vitest'
+import { postgres } from '../../src/storage/postgres/index.ts'
 import { sqlite } from '../../src/storage/sqlite/index.ts'
 import type { Storage } from '../../src/storage/port.ts'
 import { describeOnPostgres } from './postgres.ts'
@@ -22,16 +23,22 @@ export async function freshSqlite(): Promise<Storage> {
   return sqlite(join(directory, 'test.db'))
 }
 
+export async function freshPostgres(url: string): Promise<Storage> {
+  const schema = freshSchema()
+  onTestFinished(() => dropSchema(url, schema))
+  return postgres(url, { schema })
+}
+
 let schemas = 0
 
-export async function freshPostgres(url: string): Promise<Storage> {
-  const schema = `test_${process.pid}_${Date.now().toString(36)}_${++schemas}`
-  onTestFinished(async () => {
-    const client = new pg.Client(url)
-    await client.connect()
-    await client.query(`drop schema if exists ${schema} cascade`)
-    await client.end()
-  })
-  const { postgres } = await import('../../src/storage/postgres/index.ts')
-  return postgres(url, { schema })
+/** A name that no other test uses, in this process or another. */
+export function freshSchema(): string {
+  return `test_${process.pid}_${Date.now().toString(36)}_${++schemas}`
+}
+
+export async function dropSchema(url: string, schema: string): Promise<void> {
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query(`drop schema if exists ${schema} cascade`)
+  await client.end()
 }
