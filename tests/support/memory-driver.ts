@@ -27,7 +27,8 @@ export function memory(): Storage {
   }
 }
 
-class MemoryStore {
+/** One store of the model, for those who want to look at it between two calls. */
+export class MemoryStore {
   readonly id = crypto.randomUUID()
   readonly log: RecordedEvent[] = []
   readonly streams = new Map<string, RecordedEvent[]>()
@@ -49,7 +50,7 @@ class MemoryStore {
     }
     return {
       capabilities: { name: 'memory', parallelCommits: 2, sql: false },
-      commit: (sets) => opened(() => sets.map((set) => this.#judge(set) ?? this.#apply(set))),
+      commit: (sets) => opened(() => sets.map((set) => this.judge(set) ?? this.#apply(set))),
       isTransient: () => false,
       readStream: (range) =>
         opened(() => {
@@ -106,8 +107,8 @@ class MemoryStore {
     return this.streams.get(stream) ?? []
   }
 
-  /** Why the set is refused, in the order in which the port wants to be told. */
-  #judge({ appends, conditions = [], checkpoint, receipt }: WriteSet): Verdict | undefined {
+  /** Why the set would be refused now, in the order in which the port wants to be told; undefined when it would be committed. */
+  judge({ appends, conditions = [], checkpoint, receipt }: WriteSet): Verdict | undefined {
     if (checkpoint) {
       const actualEpoch = this.processors.epochOf(checkpoint.processor)
       if (actualEpoch !== checkpoint.epoch) return { status: 'fenced', actualEpoch }

@@ -27,7 +27,8 @@ export class MemoryProcessors {
   }
 
   move({ processor, position }: CheckpointMove): void {
-    Object.assign(this.#processors.get(processor)!, { position, movedAtMs: Date.now() })
+    const found = this.#processors.get(processor)!
+    if (position > found.position) Object.assign(found, { position, movedAtMs: Date.now() })
   }
 
   remove(processor: string): void {
