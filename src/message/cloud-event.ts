@@ -67,7 +67,7 @@ export function toCloudEvent(event: RecordedEvent): CloudEvent {
     sequence: sortable(event.version),
     position: sortable(event.position),
     ...Object.fromEntries(metadata.filter(isAttribute)),
-    ...(Object.keys(remainder).length > 0 && { headwater: JSON.stringify(remainder) }),
+    ...(Object.keys(remainder).length > 0 && { headwater: toAttributeText(remainder) }),
     data: event.data,
   }
 }
@@ -104,6 +104,7 @@ export function fromCloudEvent(value: unknown): ImportedEvent {
 const attributeName = /^[a-z0-9]+$/
 /** What a CloudEvents string may not hold. */
 const unfitForAttributes = /\p{Cc}|\p{Cs}|\p{Noncharacter_Code_Point}/u
+const allUnfit = new RegExp(unfitForAttributes, 'gu')
 
 function isAttribute([name, value]: readonly [string, unknown]): boolean {
   if (!attributeName.test(name) || taken.has(name)) return false
@@ -111,6 +112,15 @@ function isAttribute([name, value]: readonly [string, unknown]): boolean {
     return typeof value === 'string' && value !== '' && value !== json && !unfitForAttributes.test(value)
   if (typeof value === 'string') return !unfitForAttributes.test(value)
   return typeof value === 'boolean' || (typeof value === 'number' && (value | 0) === value)
+}
+
+/** As JSON text in which everything that an attribute may not hold is escaped; `JSON.stringify` leaves some of it as it is. */
+function toAttributeText(remainder: Remainder): string {
+  const escaped = (unfit: string): string => {
+    const units = Array.from({ length: unfit.length }, (_, index) => unfit.charCodeAt(index).toString(16).padStart(4, '0'))
+    return units.map((unit) => `\\u${unit}`).join('')
+  }
+  return JSON.stringify(remainder).replaceAll(allUnfit, escaped)
 }
 
 function sortable(count: number): string {

@@ -10,8 +10,12 @@ export interface MessageContext {
 const current = new AsyncLocalStorage<MessageContext>()
 
 /** Runs `work` on behalf of a message: commands sent and events appended inside, however deep, carry its correlation and causation. */
-export function onBehalfOf<T>(context: MessageContext, work: () => T): T {
-  return current.run(context, work)
+export function onBehalfOf<Arguments extends readonly unknown[], T>(
+  context: MessageContext,
+  work: (...args: Arguments) => T,
+  ...args: Arguments
+): T {
+  return current.run(context, work, ...args)
 }
 
 export function currentContext(): MessageContext | undefined {

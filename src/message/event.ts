@@ -5,21 +5,21 @@ import { checkDefinition, validate } from './schema.ts'
 /** Free data beside the payload: who, from where, a trace. Values must survive JSON. */
 export type Metadata = Readonly<Record<string, unknown>>
 
-/** What a caller may say about an event beyond its payload; whatever is left out is filled in when the event is appended. */
+/** What a caller may say about an event beyond its payload; whatever is left out, or undefined, is filled in when it is appended. */
 export interface EventOptions {
   /** Default: a new UUIDv7. An append that is repeated with the same ids returns the first result. */
-  readonly id?: string
+  readonly id?: string | undefined
   /** Who says so: a URI reference. Default: the name of the service. An event's identity is its source and id together. */
-  readonly source?: string
+  readonly source?: string | undefined
   /** When it happened. Default: now. */
-  readonly time?: Date
+  readonly time?: Date | undefined
   /** What started all this. Default: that of the message being handled, else the event's own id. */
-  readonly correlationId?: string
+  readonly correlationId?: string | undefined
   /** The message that led to this event. Default: the message being handled, else the event's own id. */
-  readonly causationId?: string
-  readonly metadata?: Metadata
+  readonly causationId?: string | undefined
+  readonly metadata?: Metadata | undefined
   /** Names by which conditions and queries can find the event besides its stream: `course:c-7`. Added to those of the definition. */
-  readonly tags?: readonly string[]
+  readonly tags?: readonly string[] | undefined
 }
 
 /** What `OrderPlaced({ … })` makes: a fact that is not stored yet. */
@@ -27,7 +27,7 @@ export interface NewEvent<Type extends string = string, Data = unknown> extends 
   readonly type: Type
   readonly data: Data
   /** Default: 1. */
-  readonly schemaVersion?: number
+  readonly schemaVersion?: number | undefined
 }
 
 /** An event as handlers, projections and `evolve` see it: with its place in the log. */
@@ -60,7 +60,7 @@ export interface EventBase<Type extends string, Data, Input> {
   readonly schema: Schema<Input, Data>
   readonly upcasters: readonly Upcaster[]
   /** The tags of an event, from its payload. Stands after the last `.version(…)`, whose payload it reads. */
-  tags(of: (data: Data) => readonly string[]): DefinedEvent<Type, Data, Input>
+  tags(of: (data: Data) => readonly string[]): this
   /** The next version of this event. `upcast` turns stored data of the version before into data of this one. */
   version<NextInput, NextData>(
     version: number,
@@ -114,7 +114,13 @@ function eventDefinition<Type extends string, Data, Input>(parts: Parts<Type, Da
   checkDefinition(type, schema)
   const create = (input: Input, options?: EventOptions): NewEvent<Type, Data> => {
     const data = validate(schema, input, type)
-    return Object.freeze({ ...options, type, data, schemaVersion, ...(tagsOf && { tags: [...tagsOf(data), ...(options?.tags ?? [])] }) })
+    return Object.freeze({
+      ...(options && withoutUndefined(options)),
+      type,
+      data,
+      schemaVersion,
+      ...(tagsOf && { tags: [...tagsOf(data), ...(options?.tags ?? [])] }),
+    })
   }
   const definition = Object.assign(create, {
     type,
@@ -139,4 +145,9 @@ function eventDefinition<Type extends string, Data, Input>(parts: Parts<Type, Da
     },
   })
   return Object.freeze(definition) as EventBase<Type, Data, Input> as DefinedEvent<Type, Data, Input>
+}
+
+/** Whoever spreads an event over defaults must not lose them to a field that says nothing. */
+function withoutUndefined(options: EventOptions): EventOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }

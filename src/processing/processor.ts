@@ -23,12 +23,16 @@ export interface Worker {
    * Works on the events, in order, as far as it gets; it may stop early to have its effects committed. It does not throw for an event that fails:
    * it returns what comes before that event, and the failure. `attempt` is 1, and counts up while the first event fails.
    */
-  process(
-    events: readonly RecordedEvent[],
-    run: { readonly signal: AbortSignal; readonly lease: Lease; readonly attempt: number },
-  ): Promise<Work>
+  process(events: readonly RecordedEvent[], run: Run): Promise<Work>
   /** Called when all events that there are have been processed and their effects are committed. */
   caughtUp?(position: number): Promise<void>
+}
+
+/** The circumstances of one call of a worker. */
+export interface Run {
+  readonly signal: AbortSignal
+  readonly lease: Lease
+  readonly attempt: number
 }
 
 export interface Work {

@@ -5,7 +5,7 @@ import { encodeCondition, wordsOf } from './field.ts'
 export type Comparable = string | number | boolean | null
 
 /** Equal to a value, to one of several, or within a range (`from` is included, `below` is not). */
-export type Condition<T> = T extends Comparable ? T | { readonly in: readonly T[] } | { readonly from?: T; readonly below?: T } : never
+export type Condition<T> = [T] extends [Comparable] ? T | { readonly in: readonly T[] } | { readonly from?: T; readonly below?: T } : never
 export type Where<Document> = {
   readonly [Field in keyof Document as Document[Field] extends Comparable | undefined ? Field : never]?: Condition<
     Document[Field] & Comparable

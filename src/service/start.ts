@@ -1,4 +1,4 @@
-import { handlerWorker } from '../processing/handler-worker.ts'
+import { HandlerWorker } from '../processing/handler-worker.ts'
 import { LeaseKeeper } from '../processing/lease-keeper.ts'
 import { LogTail } from '../processing/log-tail.ts'
 import type { ProcessingContext } from '../processing/processor.ts'
@@ -50,7 +50,7 @@ export async function start<Handled extends string, Answered extends string>(
   const processors: Processor[] = []
   if (run.includes('handlers'))
     for (const handler of handlers) {
-      const worker = handlerWorker(handler, store, (command, data, { id }) => commands.send(command, data, { id }))
+      const worker = new HandlerWorker(handler, store, (command, data, { id }) => commands.send(command, data, { id }))
       const { startAt, backoff } = handler
       processors.push(new Processor({ name: `handler:${handler.name}`, worker, startAt, ...(backoff && { backoff }) }, context))
     }

@@ -20,7 +20,7 @@ const metadataValue = fc.oneof(
 )
 /** As they come back from a store: JSON, and nothing that JSON cannot tell apart. */
 const json = fc.jsonValue().map((value): unknown => JSON.parse(JSON.stringify(value)))
-const metadata = fc
+const metadataObject = fc
   .array(fc.tuple(metadataName, metadataValue), { maxLength: 6 })
   .map((entries): Record<string, unknown> => JSON.parse(JSON.stringify(Object.fromEntries(entries))))
 
@@ -35,7 +35,7 @@ const recordedEvent: fc.Arbitrary<RecordedEvent> = fc.record({
   time: fc.oneof(fc.date({ noInvalidDate: true }), fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) })),
   correlationId: name,
   causationId: name,
-  metadata,
+  metadata: metadataObject,
   tags: fc.array(name, { maxLength: 4 }),
   data: json,
 })
@@ -72,13 +72,13 @@ test('an event that goes out and comes in again is the same', () => {
 })
 
 test('what goes out has only attributes that CloudEvents allows', () => {
-  const controls = /[\u0000-\u001f\u007f-\u009f]/
+  const unfit = /\p{Cc}|\p{Cs}|\p{Noncharacter_Code_Point}/u
   fc.assert(
     fc.property(recordedEvent, (event) => {
       const { data: _, ...attributes } = JSON.parse(inWriting(event)) as Record<string, unknown>
       for (const [attribute, value] of Object.entries(attributes)) {
         expect(attribute).toMatch(/^[a-z0-9]+$/)
-        if (typeof value === 'string') expect(value.isWellFormed() && !controls.test(value)).toBe(true)
+        if (typeof value === 'string') expect(value).not.toMatch(unfit)
         else expect(typeof value === 'boolean' || (Number.isInteger(value) && Math.abs(value as number) <= 2 ** 31)).toBe(true)
       }
     }),
@@ -98,7 +98,7 @@ test('a CloudEvent of somebody else that comes in, goes out and comes in again i
     { requiredKeys: [] },
   )
   const reserved = new Set(['data_base64', 'headwater', 'schemaversion', 'correlationid', 'causationid'])
-  const extensions = metadata.map((entries) => Object.fromEntries(Object.entries(entries).filter(([key]) => !reserved.has(key))))
+  const extensions = metadataObject.map((entries) => Object.fromEntries(Object.entries(entries).filter(([key]) => !reserved.has(key))))
   fc.assert(
     fc.property(extensions, required, known, json, (others, must, may, data) => {
       const first = fromCloudEvent({ ...others, time: null, datacontenttype: null, dataschema: null, subject: null, ...must, ...may, data })

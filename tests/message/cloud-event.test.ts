@@ -70,11 +70,27 @@ describe('an event as a CloudEvent', () => {
     const exported = toCloudEvent({ ...recorded, metadata, tags: ['vip', 'late'] })
     expect(exported).toEqual({
       ...toCloudEvent(recorded),
-      ...{ traceparent, retry, priority, dataschema, datacontenttype },
+      traceparent,
+      retry,
+      priority,
+      dataschema,
+      datacontenttype,
       headwater: exported['headwater'],
     })
     expect(JSON.parse(exported['headwater'] as string)).toEqual({ metadata: others, tags: ['vip', 'late'] })
     expect(fromCloudEvent(exported).event).toMatchObject({ metadata, tags: ['vip', 'late'] })
+  })
+
+  test.each([
+    ['a control character', 'a\u0001b'],
+    ['a control character that JSON leaves as it is', 'a\u007f\u0085b'],
+    ['half a surrogate pair', 'a\ud800b'],
+    ['what Unicode says is no character', 'a\ufffe\u{1ffff}b'],
+  ])('carries metadata that holds %s beside, in writing that an attribute may hold', (_what, note) => {
+    const exported = toCloudEvent({ ...recorded, metadata: { note } })
+    expect(exported['note']).toBeUndefined()
+    expect(exported['headwater']).toMatch(/^[ -~]+$/)
+    expect(fromCloudEvent(exported).event.metadata).toEqual({ note })
   })
 
   test('keeps a time for which the format has no year', () => {
@@ -139,8 +155,12 @@ describe('a CloudEvent of somebody else', () => {
     },
   )
 
-  test('keeps what others mean by sequence and position', () => {
-    const metadata = { sequence: '17', position: 'front', sequencetype: 'Integer' }
+  test.each([
+    [{ sequence: '17', position: 'front', sequencetype: 'Integer' }],
+    [{ sequence: '0000000000000017', position: 'front' }],
+    [{ sequence: '0000000000000017' }],
+    [{ sequence: 17, position: '0000000000000017' }],
+  ])('keeps what others mean by sequence and position: %j', (metadata) => {
     const { event } = fromCloudEvent({ ...foreign, ...metadata })
     expect(event.metadata).toEqual(metadata)
     expect(fromCloudEvent(toCloudEvent({ ...recorded, metadata })).event.metadata).toEqual(metadata)

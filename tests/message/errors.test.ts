@@ -16,7 +16,7 @@ interface Found {
 function errorClasses(source: string, file: string): readonly Found[] {
   const classes = [...source.matchAll(/^(?:export )?(?:default )?(?:abstract )?class (\w+)(?: extends (\w+))?/gm)]
   return classes.flatMap(({ 1: className = '', 2: parent = '', index }, nth) => {
-    if (!/Error$/.test(className) && !/Error$/.test(parent)) return []
+    if (!className.endsWith('Error') && !parent.endsWith('Error')) return []
     const body = source.slice(index, classes[nth + 1]?.index)
     return [{ className, parent, code: /^ {2}(?:override )?readonly code(?:: string)? = '([^']*)'/m.exec(body)?.[1], file }]
   })

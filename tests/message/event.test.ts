@@ -45,6 +45,11 @@ describe('an event definition', () => {
     })
   })
 
+  test('takes undefined for left out, so that defaults can be put beneath the event', () => {
+    const nothing = { id: undefined, source: undefined, time: undefined, correlationId: undefined, metadata: undefined, tags: undefined }
+    expect(Object.keys(OrderPlaced({ orderId: 'o-1', total: 12 }, nothing)).toSorted()).toEqual(['data', 'schemaVersion', 'type'])
+  })
+
   test('is not overruled by options that are a whole event', () => {
     const other: RecordedEvent = {
       type: 'OrderPaid',

@@ -103,10 +103,10 @@ describe('a JSON Schema', () => {
       'no schema with key or ref "https://json-schema.org/draft/2019-09/schema"',
     ],
     [{ $ref: '#/$defs/missing' }, "can't resolve reference #/$defs/missing"],
-  ])('that is none is refused when it is defined: %j', (schema, reason) => {
-    expect(() => jsonSchema(schema)).toThrow(InvalidDefinitionError)
-    expect(() => jsonSchema(schema)).toThrow(/^not a JSON Schema \(2020-12 or draft-07\): /)
-    expect(() => jsonSchema(schema)).toThrow(reason)
+  ])('that is none is refused when it is defined: %j', (wrong, reason) => {
+    expect(() => jsonSchema(wrong)).toThrow(InvalidDefinitionError)
+    expect(() => jsonSchema(wrong)).toThrow(/^not a JSON Schema \(2020-12 or draft-07\): /)
+    expect(() => jsonSchema(wrong)).toThrow(reason)
   })
 
   test('is no schema before jsonSchema has made one of it', () => {

@@ -156,7 +156,7 @@ export class MemoryStore {
   }
 }
 
-function isMet(expected: ExpectedVersion, actual: number): boolean {
+export function isMet(expected: ExpectedVersion, actual: number): boolean {
   if (expected === 'any') return true
   if (expected === 'no-stream') return actual === 0
   if (expected === 'stream-exists') return actual > 0
