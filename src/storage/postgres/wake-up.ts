@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { backoffMs } from '../backoff.ts'
+import type { Database } from './database.ts'
+import { identifier } from './literal.ts'
+
+const backoff = { firstMs: 200, maxMs: 10_000 }
+/** How long a wake-up of our own may be under way before we believe that none ever arrives. */
+const echoTimeoutMs = 5_000
+
+/** Wake-ups between processes by NOTIFY. They are hints, what is lost is found by polling, so that nothing here fails for anybody. */
+export class WakeUp {
+  readonly #database: Database
+  readonly #channel: string
+  readonly #onNotice: (message: string) => void
+  /** Stands in what we send, to be told from what others do. */
+  readonly #sender: string = randomUUID()
+  readonly #stops = new Set<() => Promise<void>>()
+  #announced: number | undefined
+  #sending: Promise<void> | undefined
+
+  constructor(database: Database, channel: string, onNotice: (message: string) => void) {
+    this.#database = database
+    this.#channel = channel
+    this.#onNotice = onNotice
+  }
+
+  /** Resolves when it listens, or when the first attempt to do so has failed; from then on it tries in the background. */
+  async listen(onCommit: () => void): Promise<() => Promise<void>> {
+    const stopping = new AbortController()
+    const { promise: tried, resolve: hasTried } = Promise.withResolvers<void>()
+    const running = this.#keepListening(onCommit, hasTried, stopping.signal)
+    const stop = async (): Promise<void> => {
+      this.#stops.delete(stop)
+      stopping.abort()
+      await running
+    }
+    this.#stops.add(stop)
+    await tried
+    return stop
+  }
+
+  /** One NOTIFY at a time; of positions that come meanwhile the last one is sent. */
+  announce(position: number): void {
+    this.#announced = position
+    this.#sending ??= this.#send()
+  }
+
+  async close(): Promise<void> {
+    this.#announced = undefined
+    await Promise.all([...[...this.#stops].map((stop) => stop()), this.#sending])
+  }
+
+  async #send(): Promise<void> {
+    while (this.#announced !== undefined) {
+      const position = this.#announced
+      this.#announced = undefined
+      await this.#database.notify(this.#channel, `${this.#sender} ${position}`).catch(() => undefined)
+    }
+    this.#sending = undefined
+  }
+
+  async #keepListening(onCommit: () => void, hasTried: () => void, signal: AbortSignal): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      const onListening = (): void => {
+        failures = 0
+        hasTried()
+        // Whatever was announced while nobody listened.
+        onCommit()
+      }
+      const isDeaf = await this.#listenOnce(onCommit, onListening, signal).catch(() => false)
+      hasTried()
+      if (isDeaf) {
+        this.#onNotice(
+          'LISTEN does not work on this connection, which seems to go through a pooler in transaction mode: new events of other processes are found by polling',
+        )
+        return
+      }
+      if (!signal.aborted)
+        await delay(backoffMs(failures++, backoff, Math.random), undefined, { signal, ref: false }).catch(() => undefined)
+    }
+  }
+
+  /** Until the connection ends or `signal` is aborted. True when it turned out that no notification ever arrives on it. */
+  async #listenOnce(onCommit: () => void, onListening: () => void, signal: AbortSignal): Promise<boolean> {
+    const listener = await this.#database.connectListener()
+    let isDeaf = false
+    const stop = (): void => listener.end()
+    const echo = new AbortController()
+    try {
+      const ended = new Promise<void>((resolve) => listener.onEnd(resolve))
+      if (signal.aborted) return false
+      signal.addEventListener('abort', stop, { once: true })
+      listener.onNotification(({ channel, payload = '' }) => {
+        if (channel !== this.#channel) return
+        if (!payload.startsWith(this.#sender)) onCommit()
+        else echo.abort()
+      })
+      await listener.query({ text: `LISTEN ${identifier(this.#channel)}` })
+      onListening()
+      void this.#listenForEcho(echo.signal, () => {
+        isDeaf = true
+        stop()
+      })
+      await ended
+      return isDeaf
+    } finally {
+      echo.abort()
+      signal.removeEventListener('abort', stop)
+      listener.end()
+    }
+  }
+
+  /** Sends a wake-up to ourselves. `echo` is aborted by its arrival. */
+  async #listenForEcho(echo: AbortSignal, onSilence: () => void): Promise<void> {
+    try {
+      await this.#database.notify(this.#channel, this.#sender)
+      await delay(echoTimeoutMs, undefined, { signal: echo, ref: false })
+    } catch {
+      return // It came; or it could not be sent, and the connection has other troubles.
+    }
+    onSilence()
+  }
+}

@@ -1,0 +1,166 @@
+import type { Claim, ProcessorInfo, ProcessorStore } from '../port.ts'
+import type { CheckpointMove } from '../write-set.ts'
+import type { Connection, Value } from './connection.ts'
+import type { Database } from './database.ts'
+
+/** The processor's epoch; 0 when there is no such processor. */
+export function epochOf(connection: Connection, processor: string): number {
+  return connection.cached<readonly [epoch: number]>('SELECT epoch FROM headwater_processors WHERE processor = ?').get(processor)?.[0] ?? 0
+}
+
+/** Moves a checkpoint inside a transaction. Never backwards: a page that is handled again must not undo what a later one has done. */
+export function moveCheckpoint(connection: Connection, { processor, position }: CheckpointMove, nowMs: number): void {
+  connection
+    .cached('UPDATE headwater_processors SET position = ?1, moved_ms = ?2 WHERE processor = ?3 AND position < ?1')
+    .run(position, nowMs, processor)
+}
+
+type LeaseRow = readonly [position: number, epoch: number, owner: string | null, expiresMs: number]
+type ProcessorRow = readonly [
+  processor: string,
+  position: number,
+  epoch: number,
+  owner: string | null,
+  expiresMs: number,
+  failure: string | null,
+  movedMs: number,
+]
+
+/** Leases and checkpoints. Times are those of this machine's clock, which all processes on the file share. */
+export class ProcessorTable implements ProcessorStore {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  async claim(claim: {
+    readonly processor: string
+    readonly owner: string
+    readonly ttlMs: number
+    readonly startAt: number
+  }): Promise<Claim> {
+    // Standbys ask again and again: as long as somebody else holds the lease, that costs no write lock.
+    const held = await this.#database.read(() => heldByOther(this.#lease(this.#database.reader, claim.processor), claim.owner))
+    return held ?? this.#database.write(() => this.#claim(claim))
+  }
+
+  renew(renewal: {
+    readonly owner: string
+    readonly ttlMs: number
+    readonly held: readonly { readonly processor: string; readonly epoch: number }[]
+  }): Promise<readonly string[]> {
+    return this.#database.write(() => {
+      const update = this.#database.writer.cached(
+        'UPDATE headwater_processors SET expires_ms = ? WHERE processor = ? AND owner = ? AND epoch = ?',
+      )
+      const expiresMs = Date.now() + renewal.ttlMs
+      return renewal.held
+        .filter(({ processor, epoch }) => update.run(expiresMs, processor, renewal.owner, epoch).changes === 1)
+        .map(({ processor }) => processor)
+    })
+  }
+
+  release({ owner, processors }: { readonly owner: string; readonly processors: readonly string[] }): Promise<void> {
+    return this.#database.write(() => {
+      const update = this.#database.writer.cached(
+        'UPDATE headwater_processors SET owner = NULL, expires_ms = 0 WHERE processor = ? AND owner = ?',
+      )
+      for (const processor of processors) update.run(processor, owner)
+    })
+  }
+
+  report({
+    processor,
+    epoch,
+    failure,
+  }: {
+    readonly processor: string
+    readonly epoch: number
+    readonly failure: string | null
+  }): Promise<void> {
+    return this.#write('UPDATE headwater_processors SET failure = ? WHERE processor = ? AND epoch = ?', failure, processor, epoch)
+  }
+
+  /** The lease stays with its owner, whose next write is refused, and who then claims the processor anew. */
+  reset({ processor, position }: { readonly processor: string; readonly position: number }): Promise<void> {
+    return this.#write(
+      'UPDATE headwater_processors SET position = ?, moved_ms = ?, epoch = epoch + 1 WHERE processor = ?',
+      position,
+      Date.now(),
+      processor,
+    )
+  }
+
+  remove(processor: string): Promise<void> {
+    return this.#database.write(() => removeProcessor(this.#database.writer, processor))
+  }
+
+  list(): Promise<readonly ProcessorInfo[]> {
+    return this.#database.read(() => {
+      const nowMs = Date.now()
+      return this.#database.reader
+        .cached<ProcessorRow>(
+          'SELECT processor, position, epoch, owner, expires_ms, failure, moved_ms FROM headwater_processors ORDER BY processor',
+        )
+        .all()
+        .map(([processor, position, epoch, owner, expiresMs, failure, movedAtMs]) => ({
+          processor,
+          position,
+          epoch,
+          owner: owner !== null && expiresMs > nowMs ? owner : undefined,
+          failure: failure ?? undefined,
+          movedAtMs,
+        }))
+    })
+  }
+
+  #claim({ processor, owner, ttlMs, startAt }: Parameters<ProcessorStore['claim']>[0]): Claim {
+    const { writer } = this.#database
+    const lease = this.#lease(writer, processor)
+    const held = heldByOther(lease, owner)
+    if (held) return held
+    const [position, lastEpoch] = lease ?? [
+      startAt,
+      writer.cached<readonly [number]>('SELECT removed_epoch FROM headwater_store').get()![0],
+    ]
+    const nowMs = Date.now()
+    writer
+      .cached(
+        `INSERT INTO headwater_processors (processor, position, epoch, owner, expires_ms, moved_ms) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (processor) DO UPDATE SET epoch = excluded.epoch, owner = excluded.owner, expires_ms = excluded.expires_ms`,
+      )
+      .run(processor, position, lastEpoch + 1, owner, nowMs + ttlMs, nowMs)
+    return { claimed: true, epoch: lastEpoch + 1, position }
+  }
+
+  #lease(connection: Connection, processor: string): LeaseRow | undefined {
+    return connection
+      .cached<LeaseRow>('SELECT position, epoch, owner, expires_ms FROM headwater_processors WHERE processor = ?')
+      .get(processor)
+  }
+
+  #write(text: string, ...values: readonly Value[]): Promise<void> {
+    return this.#database.write(() => void this.#database.writer.cached(text).run(...values))
+  }
+}
+
+/**
+ * Removes the processor inside a transaction. Its epoch is remembered: should a processor of this name be made again, it begins above, or a
+ * writer that was paused all the time could pass for its owner.
+ */
+export function removeProcessor(connection: Connection, processor: string): void {
+  connection
+    .cached(
+      `UPDATE headwater_store SET removed_epoch =
+         max(removed_epoch, coalesce((SELECT epoch FROM headwater_processors WHERE processor = ?), 0))`,
+    )
+    .run(processor)
+  connection.cached('DELETE FROM headwater_processors WHERE processor = ?').run(processor)
+}
+
+function heldByOther(lease: LeaseRow | undefined, owner: string): Claim | undefined {
+  if (!lease || lease[2] === null || lease[2] === owner) return undefined
+  const expiresInMs = lease[3] - Date.now()
+  return expiresInMs > 0 ? { claimed: false, owner: lease[2], expiresInMs } : undefined
+}
