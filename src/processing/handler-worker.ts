@@ -17,6 +17,8 @@ export type SendCommand = (command: AnyCommand, data: unknown, options: { readon
 /** Effects that have waited this long, or are this many, are committed before the next event is handled. */
 const commitAfterMs = 10
 const commitAfterEvents = 1_000
+/** Of handlers that do not wait, so many are run before the time is looked at. */
+const checkAfterEvents = 32
 
 /** Runs a handler event by event, and gathers what it emits, so that a page of quick events is committed at once. */
 export class HandlerWorker implements Worker {
@@ -43,14 +45,19 @@ export class HandlerWorker implements Worker {
     const appends: StreamAppend[] = []
     let through: number | undefined
     let count = 0
+    let unchecked = 0
     const startedMs = clock.now()
     for (const stored of events) {
       try {
         const event = decodeEvent(this.#definitions, stored, reader)
         const context = new Context(this.#handler, event, through === undefined ? attempt : 1, signal, this.#sendCommand)
         const pending = onBehalfOf({ correlationId: event.correlationId, causationId: event.id }, handle, event, context)
-        // A page of handlers that are done when they return is worked off without giving way once an event.
-        if (pending !== undefined) await pending
+        // A page of handlers that are done when they return is worked off without giving way, and without looking at the time, at each event.
+        if (pending === undefined) unchecked++
+        else {
+          await pending
+          unchecked = checkAfterEvents
+        }
         if (context.emitted.length > 0) {
           appends.push(this.#appendOf(event, context.emitted))
           count += context.emitted.length
@@ -59,6 +66,8 @@ export class HandlerWorker implements Worker {
       } catch (error) {
         return { through, effects: { appends }, failure: { event: stored, error } }
       }
+      if (unchecked < checkAfterEvents && count < commitAfterEvents) continue
+      unchecked = 0
       if (signal.aborted || count >= commitAfterEvents || clock.now() - startedMs >= commitAfterMs) break
     }
     return { through, effects: { appends } }
