@@ -16,6 +16,8 @@ import { versioned, withoutVersion } from './versioned.ts'
 const syncEveryMs = 2_000
 /** How long a retired generation stays, for readers that have not noticed yet. */
 const retiredForMs = 10_000
+/** How long reading waits for a first generation that is being built. */
+const readableWithinMs = 5_000
 
 /** One projection as this process runs and reads it: its generations, their processors, and waiting for a position. */
 export class ReadModel {
@@ -26,6 +28,7 @@ export class ReadModel {
   readonly #moveWatchers = new Set<() => void>()
   readonly #syncWatchers = new Set<() => void>()
   readonly #stopping = new AbortController()
+  #keepsUp = false
   #generations: readonly Generation[] = []
   #syncing: Promise<void> = Promise.resolve()
   #refreshing: Promise<void> | undefined
@@ -40,11 +43,14 @@ export class ReadModel {
     )
   }
 
-  /** Finds or begins the generation that this program declares, and keeps it up to date from now on. */
-  async start(): Promise<void> {
+  /** Follows which generations there are. With `keepUp`, also finds or begins the one that this program declares, and keeps it up to date. */
+  async start({ keepUp }: { readonly keepUp: boolean }): Promise<void> {
+    this.#keepsUp = keepUp
     await this.sync()
-    if (!this.#generations.some((generation) => generation.version === this.projection.version && fits(this.projection, generation)))
-      await this.begin()
+    const isDeclared = this.#generations.some(
+      (generation) => generation.version === this.projection.version && fits(this.projection, generation),
+    )
+    if (keepUp && !isDeclared) await this.begin()
     this.#refreshing = this.#refresh()
   }
 
@@ -72,6 +78,12 @@ export class ReadModel {
     return this.#generations
   }
 
+  /** Keeps up what this program declares from now on, if it did not before. */
+  async keepUp(): Promise<void> {
+    this.#keepsUp = true
+    await this.sync()
+  }
+
   /** Begins a new generation beside what is there; it takes over by itself when it is complete. */
   async begin(): Promise<Generation> {
     const spec = nextGeneration(this.projection, this.#generations)
@@ -81,8 +93,8 @@ export class ReadModel {
   }
 
   /**
-   * Waits until the documents hold everything up to this position.
-   * @throws WaitTimeoutError that tells how far behind they are
+   * Waits until the documents can be read and hold everything up to this position.
+   * @throws WaitTimeoutError that tells how far behind they are; ProjectionBuildingError while the first generation is being built
    */
   async waitFor(position: number, timeoutMs: number): Promise<void> {
     const { clock } = this.#context.store.environment
@@ -90,11 +102,13 @@ export class ReadModel {
     let reached = 0
     for (;;) {
       const generation = this.current
+      if (generation && position === 0) return
       reached = generation ? await this.#positionOf(generation) : 0
       if (generation && reached >= position) return
       const leftMs = deadlineMs - clock.now()
       if (leftMs <= 0) {
-        const failure = generation && this.#processors.get(generation.id)?.status.failure
+        if (!generation) throw await this.#building()
+        const failure = this.#processors.get(generation.id)?.status.failure
         throw new WaitTimeoutError(`the read model ${this.projection.name}`, position, reached, timeoutMs, failure)
       }
       await this.changed(Math.min(leftMs, this.#isLocal(generation) ? Infinity : 50))
@@ -142,7 +156,7 @@ export class ReadModel {
   async #sync(): Promise<void> {
     this.#generations = generationsOf(this.projection, await this.#context.store.driver.documents.list(this.projection.name))
     if (this.#stopping.signal.aborted) return
-    const wanted = maintained(this.projection, this.#generations)
+    const wanted = this.#keepsUp ? maintained(this.projection, this.#generations) : []
     for (const [id, processor] of this.#processors) {
       if (wanted.some((generation) => generation.id === id)) continue
       this.#processors.delete(id)
@@ -218,11 +232,15 @@ export class ReadModel {
     }
   }
 
+  /** The generation to read. A read model of a short log is complete in a moment, which is waited for. */
   async #collection(): Promise<Generation> {
-    const generation = this.current
-    if (generation) return generation
+    if (!this.current) await this.waitFor(0, readableWithinMs)
+    return this.current!
+  }
+
+  async #building(): Promise<ProjectionBuildingError> {
     const position = Math.max(0, ...this.statuses.map((status) => status.position))
-    throw new ProjectionBuildingError(this.projection.name, position, (await this.#context.store.log()).head)
+    return new ProjectionBuildingError(this.projection.name, position, (await this.#context.store.log()).head)
   }
 
   #isLocal(generation: Generation | undefined): boolean {

@@ -25,7 +25,7 @@ export interface RebuildOptions {
  */
 export async function rebuild(readModel: ReadModel, { clock }: Environment, options: RebuildOptions = {}): Promise<void> {
   const { onProgress, progressEveryMs = 500, signal } = options
-  await readModel.sync()
+  await readModel.keepUp()
   const { projection } = readModel
   const begun = readModel.generations.find(
     (generation) => generation.state === 'building' && generation.version === projection.version && fits(projection, generation),

@@ -49,7 +49,8 @@ export async function verifyReadModel(verified: Verified, context: ProcessingCon
   // Not a generation of the projection, so that nobody takes it for one.
   const shadow: CollectionSpec = { ...collection, id: `${collection.id}.shadow`, projection: `verification:${projection.name}` }
   try {
-    await documents.drop(shadow.id, '')
+    // Of this verification, or of one that was killed: nobody else has the lock.
+    for (const { id } of await documents.list(shadow.projection)) await documents.drop(id, '')
     await documents.create(shadow)
     const replay = new Replay(projection, shadow, context)
     let position = await replay.toEnd(options)

@@ -7,7 +7,7 @@ import type { SendResult } from '../message/outcome.ts'
 import { validate } from '../message/schema.ts'
 import type { ProcessingContext, Processor, ProcessorStatus } from '../processing/processor.ts'
 import type { Documents } from '../projection/documents.ts'
-import { ProjectionBuildingError, UnknownProjectionError } from '../projection/errors.ts'
+import { UnknownProjectionError } from '../projection/errors.ts'
 import type { AnyProjection, Projection } from '../projection/projection.ts'
 import type { AnyQuery, QueryDefinition } from '../projection/query.ts'
 import type { ReadModel } from '../projection/read-model.ts'
@@ -121,7 +121,7 @@ export class RunningApp {
   async query(query: AnyQuery, input: unknown, { atLeast = 0, timeoutMs = 5_000 }: QueryOptions = {}): Promise<unknown> {
     const params = validate(query.params, input, query.name)
     const readModel = this.#readModel(query.from)
-    if (atLeast > 0) await readModel.waitFor(atLeast, timeoutMs)
+    await readModel.waitFor(atLeast, timeoutMs)
     return query.answer(params as never, readModel.documents as never)
   }
 
@@ -153,11 +153,10 @@ export class RunningApp {
 
   async verify(projection: string | AnyProjection, options: VerifyOptions = {}): Promise<Verification> {
     const readModel = this.#readModel(projection)
-    await readModel.sync()
-    const collection = readModel.current
-    if (!collection) throw new ProjectionBuildingError(readModel.projection.name, await readModel.position(), (await this.store.log()).head)
+    await readModel.keepUp()
+    await readModel.waitFor(0, 60_000)
     const waitFor = (position: number): Promise<void> => readModel.waitFor(position, 60_000)
-    return verifyReadModel({ projection: readModel.projection, collection, waitFor }, this.#context, options)
+    return verifyReadModel({ projection: readModel.projection, collection: readModel.current!, waitFor }, this.#context, options)
   }
 
   status(): AppStatus {

@@ -64,7 +64,7 @@ export async function start<Handled extends string, Answered extends string>(
   try {
     await tail.start()
     leases.start()
-    await Promise.all(readModels.map((readModel) => (run.includes('projections') ? readModel.start() : readModel.sync())))
+    await Promise.all(readModels.map((readModel) => readModel.start({ keepUp: run.includes('projections') })))
     for (const processor of processors) processor.start()
   } catch (error) {
     await app.stop()

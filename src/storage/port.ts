@@ -6,7 +6,7 @@ import type { EventQuery, Receipt, Verdict, WriteSet } from './write-set.ts'
  * What a database must do to be Headwater's store. The core brings order to what callers want (validation, group commit, retries, paging);
  * a driver keeps it. The suite in `headwater/conformance` holds each driver to every promise made here.
  *
- * Every method rejects with whatever its client throws; `isTransient` and `isUnavailable` say what the core may do about it.
+ * Every method rejects with whatever its client throws; `isTransient` says what the core may do about it.
  */
 export interface StorageDriver {
   readonly capabilities: StorageCapabilities

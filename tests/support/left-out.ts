@@ -17,7 +17,7 @@ export default class LeftOut implements Reporter {
         ...suites.map((suite) => `  ${suite.name}`),
         'Because:',
         ...[...reasons].map((reason) => `  ${reason.trim().replaceAll('\n', '\n    ')}`),
-        'To run them, name a server: DATABASE_URL=postgres://user:password@host/database npm test',
+        'For PostgreSQL name a server: DATABASE_URL=postgres://user:password@host/database npm test',
         'HEADWATER_REQUIRE_ALL=1 makes leaving out a failure.\n\n',
       ].join('\n'),
     )

@@ -84,14 +84,14 @@ export function createFieldIndex(connection: Connection, collection: Collection,
 
 /**
  * Indexes the words that are there, and from now on each write. The tokenizer cuts at blanks alone, because the words come normalised: all
- * other characters that it could cut at are declared to be parts of words. Places and frequencies are not kept, only which
- * document has which word.
+ * other characters that it could cut at are declared to be parts of words. Their places are not kept, only which document has which word.
  */
 export function createWordIndex(connection: Connection, collection: Collection): void {
   if (!collection.searchable || collection.hasWordIndex) return
   const words = wordsTable(collection)
   connection.execute(`
-    CREATE VIRTUAL TABLE ${words} USING fts5(words, content='${documentsTable(collection)}', content_rowid='number', detail=column, columnsize=0,
+    CREATE VIRTUAL TABLE ${words} USING fts5(words,
+      content='${documentsTable(collection)}', content_rowid='number', detail=column, columnsize=0,
       tokenize="ascii tokenchars '!""#$%&''()*+,-./:;<=>?@[\\]^_\`{|}~'");
     INSERT INTO ${words} (${words}) VALUES ('rebuild')`)
   createWordTriggers(connection, collection)

@@ -10,8 +10,8 @@ type Refused = Exclude<Verdict, Committed>
 const walkedPositions = 1_000
 
 /**
- * Judges write sets and carries them out, inside a transaction that holds the write lock. Each set is judged completely before anything of it
- * is written, so nothing ever has to be undone, and the sets before it in the batch count as committed.
+ * Judges write sets and carries them out, inside a transaction that holds the write lock. Each set is judged completely before anything of
+ * it is written, so nothing ever has to be undone, and the sets before it in the batch count as committed.
  */
 export class Committer {
   readonly #connection: Connection

@@ -19,8 +19,8 @@ const maxTurnMs = 5
 
 /**
  * The connections to one database, and who may use them when: one for reading, so that readers see what is committed and nothing else; one
- * for our own writing; one for transactions of user code, which may wait for other things while ours go on being prepared. A database in memory
- * has one connection for everything, so there a reader sees what an open transaction has written.
+ * for our own writing; one for transactions of user code. A database in memory has one connection for everything, so there a reader sees
+ * what an open transaction of user code has written.
  */
 export class Database {
   readonly path: string
@@ -41,7 +41,7 @@ export class Database {
     this.#lock = new WriteLock(lockTimeoutMs)
   }
 
-  /** Runs `work`, which only reads from `reader`, again while the database is locked: another process may be recovering it after a crash. */
+  /** Runs `work`, which only reads from `reader`; again while the database is locked, as another process may recover it after a crash. */
   read<T>(work: () => T | Promise<T>): Promise<T> {
     return this.#translating(() => whenFree(work, this.#lockTimeoutMs))
   }
@@ -57,7 +57,7 @@ export class Database {
     return this.#lock.transact(this.#userWriter, () => work(this.#userWriter))
   }
 
-  /** Waits for whoever writes now, and disconnects. With the last connection of all processes the write-ahead log goes into the database. */
+  /** Waits for whoever writes now, and disconnects. The last of all processes to do so brings the write-ahead log into the database. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true

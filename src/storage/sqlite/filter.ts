@@ -11,9 +11,9 @@ export interface FilteredSelect {
 const maxBranches = 64
 
 /**
- * Columns (of `e`) of the events that pass the filter, in log order. The filter itself is a predicate on each row; where an index can name the
- * candidates, the rows come from there. Each value has its own range of the index, already in log order, and SQLite merges the ranges as it
- * goes: three times as fast as `type IN (…) ORDER BY position`, which collects and sorts all that is left of the log for each page.
+ * Columns (of `e`) of the events that pass the filter, in log order. The filter itself is a predicate on each row; where an index can name
+ * the candidates, the rows come from there. Each value has its own range of the index, already in log order, and SQLite merges the ranges as
+ * it goes: three times as fast as `type IN (…) ORDER BY position`, which collects and sorts all that is left of the log for each page.
  *
  * `walk`: go along the log even so, which is best when few positions are asked for.
  */
@@ -26,8 +26,7 @@ export function selectFiltered(columns: string, filter: LogFilter, walk: boolean
     branches.length === 0
       ? `SELECT ${columns} FROM headwater_events e
          WHERE e.position > ?1 AND e.position <= ?2 AND ${predicate} ORDER BY e.position LIMIT ?3`
-      : // Without a limit SQLite would drop the inner order as superfluous, and then merge nothing.
-        `SELECT ${columns} FROM (${branches.join(' UNION ')} ORDER BY 1 LIMIT -1) candidate
+      : `SELECT ${columns} FROM (${branches.join(' UNION ')} ORDER BY 1) candidate
          CROSS JOIN headwater_events e ON e.position = candidate.position WHERE ${predicate} ORDER BY candidate.position LIMIT ?3`
   return { text, values }
 }

@@ -50,8 +50,8 @@ function wordsCondition(collection: Collection, words: readonly string[], bind: 
 }
 
 /**
- * What comes behind a place in the order: behind in the first field, or equal there and behind in the next, and so on, the key last. The first
- * field's bound stands there once more by itself, because only so can SQLite begin at that place of an index.
+ * What comes behind a place in the order: behind in the first field, or equal there and behind in the next, and so on, the key last. The
+ * first field's bound stands there once more by itself, because only so can SQLite begin at that place of an index.
  */
 function behind(sort: EncodedFind['sort'], after: NonNullable<EncodedFind['after']>, bind: Bind): readonly string[] {
   const [first] = sort

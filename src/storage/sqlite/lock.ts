@@ -43,8 +43,8 @@ export class WriteLock {
   }
 
   /**
-   * Runs `work` in a transaction that holds the write lock from its beginning, and resolves when it is flushed. Whatever `work` throws rolls
-   * it back. Nobody else in the process writes meanwhile, also while an asynchronous `work` waits for something.
+   * Runs `work` in a transaction that holds the write lock from its beginning, and resolves when it is flushed. Whatever `work` throws
+   * rolls it back. Nobody else in the process writes meanwhile, also while an asynchronous `work` waits for something.
    * @throws StoreUnavailableError when the lock was not to be had in time, StoreClosedError
    */
   async transact<T>(connection: Connection, work: () => T | Promise<T>): Promise<T> {

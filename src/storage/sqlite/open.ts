@@ -55,8 +55,8 @@ export async function openDriver(path: string, options: SqliteOptions, { migrate
 }
 
 // FULL: a commit is flushed before it is acknowledged. Every 16 MiB (4,000 pages) the write-ahead log is brought into the database; four
-// times SQLite's default, because a page that many commits touch is then written once for all of them. A log that grew because somebody held
-// an old snapshot shrinks to 64 MiB when that is over.
+// times SQLite's default, because a page that many commits touch is then written once for all of them. A log that grew because somebody
+// held an old snapshot shrinks to 64 MiB when that is over.
 const settings = `
   PRAGMA synchronous = FULL;
   PRAGMA wal_autocheckpoint = 4000;

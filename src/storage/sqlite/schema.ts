@@ -2,7 +2,7 @@ import { uuidv7 } from '../../message/id.ts'
 import { UnsupportedStoreError } from '../errors.ts'
 import type { Connection } from './connection.ts'
 
-/** One step from a version of the store's schema to the next. Steps expand first and contract in a later release, so that deploys can roll. */
+/** One step from a version of the store's schema to the next. Expand first and contract in a later release, so that deploys can roll. */
 export interface Migration {
   readonly version: number
   /** The oldest schema version whose programs can still read, and write, a store after this step. */

@@ -5,9 +5,9 @@ import { basename, dirname } from 'node:path'
 
 /*
  * SQLite has nothing like NOTIFY, but the processes share a file: whoever has appended touches it, and the operating system tells those who
- * watch. The commit itself cannot be the signal: what it writes is noticed before it counts, because it is flushed first, and nothing follows
- * that could be noticed. The time is set through the file's name, since opening and closing the file would drop the locks that SQLite holds
- * on it (a rule of POSIX).
+ * watch. The commit itself cannot be the signal: what it writes is noticed before it counts, because it is flushed first, and nothing
+ * follows that could be noticed. The time is set through the file's name, since opening and closing the file would drop the locks that
+ * SQLite holds on it (a rule of POSIX).
  */
 
 /** Touches the file after commits: at most once at a time, so that a thousand commits in a moment make few touches. */
