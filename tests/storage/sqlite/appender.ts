@@ -1,5 +1,5 @@
-// A process that appends to a store without pause, and says on its standard output what has been acknowledged: `ready` when the store is open,
-// then one line `<position> <id of the event> …` for each write set. Ends after the given number of commits, if any.
+// A process that appends to a store without pause, and says on its standard output what has been acknowledged: `ready` when the store is
+// open, then one line `<position> <id of the event> …` for each write set. Ends after the given number of commits, if any.
 import { writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { uuidv7 } from '../../../src/message/id.ts'

@@ -21,7 +21,8 @@ describe('opening', () => {
   test('without migrating, a database of somebody else is refused and left as it is', async () => {
     const file = await temporaryFile()
     withDatabase(file, (database) => database.exec('CREATE TABLE mine (a)'))
-    await expect(sqlite(file).open({ migrate: false })).rejects.toEqual(unsupported(/is not a Headwater store yet: run {2}headwater migrate/))
+    const message = /is not a Headwater store yet: run {2}headwater migrate/
+    await expect(sqlite(file).open({ migrate: false })).rejects.toEqual(unsupported(message))
     withDatabase(file, (database) => expect(database.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'delete' }))
   })
 

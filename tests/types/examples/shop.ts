@@ -44,7 +44,7 @@ export const paidOrders = defineQuery('PaidOrders', z.object({ limit: z.number()
   orders.find({ where: { status: 'paid', total: { from: 10 } }, sort: { total: 'descending' }, limit: limit ?? 20 }),
 )
 export const searchOrders = defineQuery('SearchOrders', z.object({ text: z.string() }), orderSummary, ({ text }, orders) =>
-  orders.page({ search: text, where: { total: { in: [1, 2] } } }),
+  orders.page({ search: text, where: { status: { in: ['placed', 'paid'] }, total: { in: [1, 2] } } }),
 )
 
 export const orders = defineService('orders', {
