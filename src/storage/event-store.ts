@@ -292,7 +292,9 @@ function errorOf(verdict: Exclude<Verdict, Committed | { readonly status: 'dupli
       return new CommandIdReusedError(`the command ${set.receipt?.commandId} has been carried out already`)
     case 'fenced':
       return new FencedError(
-        `${set.checkpoint?.processor} has been taken over: epoch ${set.checkpoint?.epoch} is over, now it is ${verdict.actualEpoch}`,
+        verdict.actualEpoch === set.checkpoint?.epoch
+          ? `${set.checkpoint.processor} is beyond position ${set.checkpoint.position} already`
+          : `${set.checkpoint?.processor} has been taken over: epoch ${set.checkpoint?.epoch} is over, now it is ${verdict.actualEpoch}`,
       )
   }
 }

@@ -189,7 +189,7 @@ export interface ProcessorInfo {
 
 export interface SqlTransaction {
   query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly Row[] }>
-  /** False when the epoch is not the processor's any more: then the work must not be committed. */
+  /** False when the epoch is not the processor's any more, or the checkpoint is further already: then the work must not be committed. */
   moveCheckpoint(move: { readonly processor: string; readonly epoch: number; readonly position: number }): Promise<boolean>
 }
 

@@ -115,7 +115,7 @@ export type Verdict =
   | { readonly status: 'duplicate-id' }
   /** The command's receipt is in the store already. Looked for before everything but the fence. */
   | { readonly status: 'receipt-exists' }
-  /** The checkpoint's epoch is not the processor's any more (or the processor is unknown: 0). */
+  /** The checkpoint's epoch is not the processor's any more (or the processor is unknown: 0), or its position is behind the processor's. */
   | { readonly status: 'fenced'; readonly actualEpoch: number }
 
 export interface Committed {

@@ -111,7 +111,8 @@ export class MemoryStore {
   judge({ appends, conditions = [], checkpoint, receipt }: WriteSet): Verdict | undefined {
     if (checkpoint) {
       const actualEpoch = this.processors.epochOf(checkpoint.processor)
-      if (actualEpoch !== checkpoint.epoch) return { status: 'fenced', actualEpoch }
+      const isLate = checkpoint.position < (this.processors.positionOf(checkpoint.processor) ?? 0)
+      if (actualEpoch !== checkpoint.epoch || isLate) return { status: 'fenced', actualEpoch }
     }
     if (receipt && this.receipts.has(receipt.commandId)) return { status: 'receipt-exists' }
     if (appends.some(({ events }) => events.some((event) => this.identities.has(identityOf(event))))) return { status: 'duplicate-id' }

@@ -101,7 +101,10 @@ export const sqlTransaction: BehaviourGroup = {
 
     async 'does not move a checkpoint backwards'({ driver }) {
       const { epoch } = await claimed(driver, 'p', 'me', { startAt: 5 })
-      assert.equal(await driver.transaction((sql) => sql.moveCheckpoint({ processor: 'p', epoch, position: 3 })), true)
+      const late = driver.transaction(async (sql) => {
+        if (!(await sql.moveCheckpoint({ processor: 'p', epoch, position: 3 }))) throw new RangeError('too late')
+      })
+      await assert.rejects(late, RangeError)
       assert.equal((await infoOf(driver, 'p'))?.position, 5)
     },
 

@@ -93,15 +93,16 @@ DECLARE
   v_refused integer[];
   v_set integer;
   v_found bigint;
+  v_position bigint;
   v_row record;
 BEGIN
   ${prelude}
   IF p_checkpoints IS NOT NULL THEN
     FOR v_row IN
-      SELECT * FROM json_to_recordset(p_checkpoints) AS c (set integer, processor text, epoch bigint) ORDER BY processor COLLATE "C"
+      SELECT * FROM json_to_recordset(p_checkpoints) AS c (set integer, processor text, epoch bigint, position bigint) ORDER BY processor COLLATE "C"
     LOOP
-      SELECT epoch INTO v_found FROM ${schema}.processors WHERE processor = v_row.processor FOR NO KEY UPDATE;
-      IF v_found IS DISTINCT FROM v_row.epoch THEN
+      SELECT epoch, position INTO v_found, v_position FROM ${schema}.processors WHERE processor = v_row.processor FOR NO KEY UPDATE;
+      IF v_found IS DISTINCT FROM v_row.epoch OR v_row.position < v_position THEN
         v_verdicts[v_row.set] := ${refusals.fenced};
         v_details[v_row.set] := coalesce(v_found, 0);
       END IF;

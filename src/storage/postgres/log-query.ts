@@ -9,7 +9,12 @@ const maxTypeBranches = 16
 
 /** Whether the filter excludes everything: an alternative without choices is never met. */
 export function selectsNothing({ types, categories, query }: LogFilter): boolean {
-  return types?.length === 0 || categories?.length === 0 || query?.items.length === 0
+  return types?.length === 0 || categories?.some(isCategory) === false || query?.items.length === 0
+}
+
+/** A category ends where the first colon stands, so that none holds one. */
+export function isCategory(name: string): boolean {
+  return !name.includes(':')
 }
 
 /**
@@ -25,7 +30,13 @@ export function logQuery(schema: string, range: LogRange): { readonly text: stri
   const bounds = [`e.position > ${values.number(range.after)}`]
   if (range.upTo !== undefined) bounds.push(`e.position <= ${values.number(range.upTo)}`)
   const { types, categories, correlationId, query } = range
-  if (categories) bounds.push(`(${categories.map((category) => isIn(values.text(category))).join(' OR ')})`)
+  if (categories)
+    bounds.push(
+      `(${categories
+        .filter(isCategory)
+        .map((category) => isIn(values.text(category)))
+        .join(' OR ')})`,
+    )
   if (correlationId !== undefined) bounds.push(`e.correlation_id = ${values.text(correlationId)}`)
 
   if (query) {

@@ -112,9 +112,8 @@ function statementsOf(schema: string) {
     // The lease goes too: its owner notices that the epoch is another one, and claims it again like anybody else.
     reset: {
       name: 'headwater_reset',
-      text: `INSERT INTO ${processors} (processor, position, epoch) VALUES ($1, $2, ${nextEpoch})
-        ON CONFLICT (processor) DO UPDATE
-        SET position = excluded.position, epoch = excluded.epoch, owner = NULL, expires_at = NULL, failure = NULL, moved_at = clock_timestamp()`,
+      text: `UPDATE ${processors} SET position = $2, epoch = ${nextEpoch}, owner = NULL, expires_at = NULL, failure = NULL, moved_at = clock_timestamp()
+        WHERE processor = $1`,
     },
     remove: { name: 'headwater_remove', text: `DELETE FROM ${processors} WHERE processor = $1` },
     list: {
@@ -123,7 +122,7 @@ function statementsOf(schema: string) {
         FROM ${processors} p ORDER BY processor`,
     },
     moveCheckpoint: {
-      text: `UPDATE ${processors} SET position = $3, moved_at = clock_timestamp() WHERE processor = $1 AND epoch = $2
+      text: `UPDATE ${processors} SET position = $3, moved_at = clock_timestamp() WHERE processor = $1 AND epoch = $2 AND position <= $3
         RETURNING set_config('idle_in_transaction_session_timeout', '5s', true)`,
     },
   } satisfies Record<string, Statement>

@@ -12,7 +12,7 @@ import type {
 } from '../port.ts'
 import type { Database, Statement } from './database.ts'
 import { textArray } from './literal.ts'
-import { logQuery, selectsNothing } from './log-query.ts'
+import { isCategory, logQuery, selectsNothing } from './log-query.ts'
 import { eventColumns, eventColumnsOf, readEvents } from './rows.ts'
 
 /** Reads events and what belongs to them. Each method is one round trip. */
@@ -86,6 +86,7 @@ export class Reader {
 
   async listStreams(page: { readonly category?: string; readonly after?: string; readonly limit: number }): Promise<readonly StreamInfo[]> {
     const { category, after = '', limit } = page
+    if (category !== undefined && !isCategory(category)) return []
     const rows = await (category === undefined
       ? this.#database.read(this.#statements.listStreams, [after, String(limit)])
       : this.#database.read(this.#statements.listCategory, [after, String(limit), category]))

@@ -29,7 +29,11 @@ export class WakeUp {
   async listen(onCommit: () => void): Promise<() => Promise<void>> {
     const stopping = new AbortController()
     const { promise: tried, resolve: hasTried } = Promise.withResolvers<void>()
-    const running = this.#keepListening(onCommit, hasTried, stopping.signal)
+    // A connection that is being given back may still deliver something.
+    const wake = (): void => {
+      if (!stopping.signal.aborted) onCommit()
+    }
+    const running = this.#keepListening(wake, hasTried, stopping.signal)
     const stop = async (): Promise<void> => {
       this.#stops.delete(stop)
       stopping.abort()

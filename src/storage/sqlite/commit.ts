@@ -2,7 +2,7 @@ import type { AppendCondition, Committed, EncodedEvent, ExpectedVersion, Receipt
 import type { Connection, Statement } from './connection.ts'
 import { DocumentWriter } from './document-writer.ts'
 import { selectFiltered } from './filter.ts'
-import { epochOf, moveCheckpoint } from './processors.ts'
+import { fencedBy, moveCheckpoint } from './processors.ts'
 
 type Refused = Exclude<Verdict, Committed>
 
@@ -75,8 +75,8 @@ export class Committer {
 
   #fence({ checkpoint }: WriteSet): Refused | undefined {
     if (!checkpoint) return undefined
-    const actualEpoch = epochOf(this.#connection, checkpoint.processor)
-    return actualEpoch === checkpoint.epoch && actualEpoch > 0 ? undefined : { status: 'fenced', actualEpoch }
+    const actualEpoch = fencedBy(this.#connection, checkpoint)
+    return actualEpoch === undefined ? undefined : { status: 'fenced', actualEpoch }
   }
 
   #knownCommand(receipt: Receipt | undefined): Refused | undefined {

@@ -3,16 +3,20 @@ import type { CheckpointMove } from '../write-set.ts'
 import type { Connection, Value } from './connection.ts'
 import type { Database } from './database.ts'
 
-/** The processor's epoch; 0 when there is no such processor. */
-export function epochOf(connection: Connection, processor: string): number {
-  return connection.cached<readonly [epoch: number]>('SELECT epoch FROM headwater_processors WHERE processor = ?').get(processor)?.[0] ?? 0
+/**
+ * The processor's epoch (0 when there is no such processor) if whoever wants to move its checkpoint may not: another epoch is current, or the
+ * checkpoint is further already, so that this is a late repetition. Undefined when nothing is in the way.
+ */
+export function fencedBy(connection: Connection, { processor, epoch, position }: CheckpointMove): number | undefined {
+  const [actualEpoch, reached] = connection
+    .cached<readonly [epoch: number, position: number]>('SELECT epoch, position FROM headwater_processors WHERE processor = ?')
+    .get(processor) ?? [0, 0]
+  return actualEpoch === epoch && actualEpoch > 0 && position >= reached ? undefined : actualEpoch
 }
 
-/** Moves a checkpoint inside a transaction. Never backwards: a page that is handled again must not undo what a later one has done. */
+/** Moves a checkpoint inside a transaction, after `fencedBy` was asked. */
 export function moveCheckpoint(connection: Connection, { processor, position }: CheckpointMove, nowMs: number): void {
-  connection
-    .cached('UPDATE headwater_processors SET position = ?1, moved_ms = ?2 WHERE processor = ?3 AND position < ?1')
-    .run(position, nowMs, processor)
+  connection.cached('UPDATE headwater_processors SET position = ?, moved_ms = ? WHERE processor = ?').run(position, nowMs, processor)
 }
 
 type LeaseRow = readonly [position: number, epoch: number, owner: string | null, expiresMs: number]

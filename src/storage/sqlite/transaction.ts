@@ -3,7 +3,7 @@ import type { SqlTransaction } from '../port.ts'
 import type { CheckpointMove } from '../write-set.ts'
 import type { Connection, Value } from './connection.ts'
 import type { Database } from './database.ts'
-import { epochOf, moveCheckpoint } from './processors.ts'
+import { fencedBy, moveCheckpoint } from './processors.ts'
 
 /** Runs user code with SQL of its own. It holds SQLite's one write lock from beginning to end, so it should not dawdle. */
 export function runTransaction<T>(database: Database, work: (transaction: SqlTransaction) => Promise<T>): Promise<T> {
@@ -35,7 +35,7 @@ class Transaction implements SqlTransaction {
 
   async moveCheckpoint(move: CheckpointMove): Promise<boolean> {
     this.#assertOpen()
-    if (epochOf(this.#connection, move.processor) !== move.epoch) {
+    if (fencedBy(this.#connection, move) !== undefined) {
       this.#fenced = move.processor
       return false
     }
