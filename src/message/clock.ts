@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
-
 /** Time, as everything in Headwater sees it; tests put a clock of their own in its place. */
 export interface Clock {
   /** Milliseconds since 1970-01-01 UTC. */
@@ -14,13 +12,21 @@ const longestTimerMs = 0x7fffffff
 export const systemClock: Clock = {
   now: () => Date.now(),
   async sleep(ms, signal) {
-    const options = signal ? { signal } : {}
-    let leftMs = ms
-    try {
-      for (; leftMs > longestTimerMs; leftMs -= longestTimerMs) await delay(longestTimerMs, undefined, options)
-      await delay(leftMs, undefined, options)
-    } catch {
-      // Aborted: the only reason for a timer to fail.
-    }
+    for (let leftMs = ms; leftMs > longestTimerMs && !signal?.aborted; leftMs -= longestTimerMs) await nap(longestTimerMs, signal)
+    await nap(ms % longestTimerMs, signal)
   },
+}
+
+// Not that of `node:timers/promises`, which makes an error with a stack for each sleeper that is woken: processors are, at every append.
+function nap(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal?.aborted) return Promise.resolve()
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', wake)
+      resolve()
+    }
+    const timer = setTimeout(wake, ms)
+    signal?.addEventListener('abort', wake, { once: true })
+  })
 }
