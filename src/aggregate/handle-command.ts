@@ -10,12 +10,13 @@ import { backoffMs } from '../storage/backoff.ts'
 import { CommandIdReusedError, ConditionFailedError, VersionConflictError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { streamName } from '../storage/stream-name.ts'
-import type { DocumentWrite, EncodedEvent, WriteSet } from '../storage/write-set.ts'
+import type { DocumentWrite, EncodedEvent, Receipt, WriteSet } from '../storage/write-set.ts'
 import type { AnyAggregate } from './aggregate.ts'
 import type { Loaded } from './load.ts'
 import { evolve, loadAggregate, loadBoundary } from './load.ts'
 import { firstOutcome, hashOf } from './receipt.ts'
 import type { SnapshotWriter } from './snapshot-writer.ts'
+import type { Turns } from './turns.ts'
 
 export interface CommandOptions {
   /** Given twice, the command is carried out once, and the second caller gets the first outcome. */
@@ -40,30 +41,43 @@ export interface CommandContext {
   readonly store: EventStore
   readonly snapshots: SnapshotWriter
   readonly readModelWrites: ReadModelWrites | undefined
+  /** By stream. */
+  readonly turns: Turns
 }
 
 const maxAttempts = 20
 
 /**
- * Carries out one command: loads its aggregate, decides, appends. When somebody else has appended meanwhile, it loads and decides anew, after a
- * short random pause, at most 20 times.
+ * Carries out one command: loads its aggregate, decides, appends. Commands of this process to one aggregate take turns. When another process has
+ * appended meanwhile, the aggregate is loaded and decided anew, after a short random pause, at most 20 times.
  * @throws InvalidMessageError, TooManyConflictsError, CommandIdReusedError, StoreUnavailableError
  */
 export async function handleCommand(
-  { store, snapshots, readModelWrites }: CommandContext,
+  context: CommandContext,
   aggregate: AnyAggregate,
   definition: AnyCommand,
   input: unknown,
   options: CommandOptions = {},
 ): Promise<Accepted | Rejected> {
-  const { clock, metrics, random } = store.environment
   const data: unknown = validate(definition.schema, input, definition.type)
-  const command = completeCommand(definition.type, data, options, clock.now())
+  const command = completeCommand(definition.type, data, options, context.store.environment.clock.now())
   const stream = streamOf(aggregate, data)
   const receipt = options.id === undefined ? undefined : { commandId: options.id, target: stream, payloadHash: hashOf(data) }
+  return context.turns.take(stream, () => decideAndAppend(context, aggregate, stream, command, receipt))
+}
 
+async function decideAndAppend(
+  { store, snapshots, readModelWrites }: CommandContext,
+  aggregate: AnyAggregate,
+  stream: string,
+  command: Command,
+  receipt: Omit<Receipt, 'version'> | undefined,
+): Promise<Accepted | Rejected> {
+  const { clock, metrics, random } = store.environment
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const loaded = await (aggregate.boundary ? loadBoundary(store, aggregate, data as object) : loadAggregate(store, aggregate, stream))
+    const loaded = await (aggregate.boundary
+      ? loadBoundary(store, aggregate, command.data as object)
+      : loadAggregate(store, aggregate, stream))
     // Only after the state was read: a receipt that is not there now cannot belong to anything in that state.
     const known = receipt && (await store.driver.findReceipt(receipt.commandId))
     if (known) return firstOutcome(store, known, receipt)
@@ -98,12 +112,12 @@ export async function handleCommand(
     } catch (error) {
       const isConflict = error instanceof VersionConflictError || error instanceof ConditionFailedError
       if (!isConflict && !(receipt && error instanceof CommandIdReusedError)) throw error
-      metrics.count('headwater_command_conflicts_total', 1, { command: definition.type })
+      metrics.count('headwater_command_conflicts_total', 1, { command: command.type })
       await clock.sleep(backoffMs(attempt, { firstMs: 2, maxMs: 200 }, random))
     }
   }
   throw new TooManyConflictsError(
-    `${definition.type}: ${stream} was changed by others ${maxAttempts} times while the command was being decided`,
+    `${command.type}: ${stream} was changed by others ${maxAttempts} times while the command was being decided`,
   )
 }
 

@@ -12,8 +12,9 @@ const longestTimerMs = 0x7fffffff
 export const systemClock: Clock = {
   now: () => Date.now(),
   async sleep(ms, signal) {
-    for (let leftMs = ms; leftMs > longestTimerMs && !signal?.aborted; leftMs -= longestTimerMs) await nap(longestTimerMs, signal)
-    await nap(ms % longestTimerMs, signal)
+    let leftMs = ms
+    for (; leftMs > longestTimerMs; leftMs -= longestTimerMs) await nap(longestTimerMs, signal)
+    await nap(leftMs, signal)
   },
 }
 

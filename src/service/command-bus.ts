@@ -4,6 +4,7 @@ import type { CommandContext, CommandOptions, ReadModelWrites } from '../aggrega
 import { handleCommand } from '../aggregate/handle-command.ts'
 import { runCommandHandler } from '../aggregate/run-command-handler.ts'
 import { SnapshotWriter } from '../aggregate/snapshot-writer.ts'
+import { Turns } from '../aggregate/turns.ts'
 import type { AnyCommand } from '../message/command.ts'
 import { HeadwaterError } from '../message/errors.ts'
 import type { Accepted, Rejected } from '../message/outcome.ts'
@@ -28,7 +29,7 @@ export class CommandBus {
     this.#service = name
     this.#store = store
     this.snapshots = new SnapshotWriter(store)
-    this.#context = { store, snapshots: this.snapshots, readModelWrites }
+    this.#context = { store, snapshots: this.snapshots, readModelWrites, turns: new Turns() }
     for (const aggregate of parts.aggregates) for (const type of Object.keys(aggregate.commands)) this.#aggregates.set(type, aggregate)
     for (const handler of parts.commandHandlers) this.#handlers.set(handler.command.type as string, handler)
   }

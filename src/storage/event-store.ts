@@ -80,7 +80,8 @@ export class EventStore implements AsyncDisposable {
     checkName(this.source, 'source', this.#limits)
     const queueLimits = { ...defaultQueueLimits, ...options.queue }
     this.#ordered = new CommitQueue(driver, this.environment, queueLimits, 1)
-    this.#unordered = new CommitQueue(driver, this.environment, queueLimits, driver.capabilities.parallelCommits)
+    const { parallelCommits } = driver.capabilities
+    this.#unordered = parallelCommits > 0 ? new CommitQueue(driver, this.environment, queueLimits, parallelCommits) : this.#ordered
   }
 
   /** Connects, checks the database and its settings, and makes or migrates the schema if allowed to. */

@@ -72,7 +72,7 @@ export interface StorageDriver {
 export interface StorageCapabilities {
   /** For messages: `'sqlite'`, `'postgres'`. */
   readonly name: string
-  /** How many batches of sets without events may be committed beside each other. */
+  /** How many batches of sets without events may be committed beside each other and beside those with events; 0: all share one queue. */
   readonly parallelCommits: number
   /** Whether user code may bring SQL of its own (`transaction`), and in which dialect. */
   readonly sql: 'sqlite' | 'postgres' | false

@@ -34,9 +34,10 @@ async function failOver(storage: Storage, args: readonly string[], strike: Strik
       return leader
     })
   let appended = 0
-  let running = true
+  const stopping = new AbortController()
   const appending = (async () => {
-    while (running) await store.append(`counter:${appended++ % 7}`, { type: 'Counted', data: { key: String(appended % 7) } })
+    while (!stopping.signal.aborted)
+      await store.append(`counter:${appended++ % 7}`, { type: 'Counted', data: { key: String(appended % 7) } })
   })()
   try {
     for (let round = 0; round < 3; round++) {
@@ -45,7 +46,7 @@ async function failOver(storage: Storage, args: readonly string[], strike: Strik
       members = [...members.filter((member) => member !== struck), replacement]
     }
   } finally {
-    running = false
+    stopping.abort()
     await appending
   }
   const expected = new Map<string, number>()

@@ -162,9 +162,9 @@ describe('the commit queue', () => {
       throw new TransientError('no route to host')
     }
     const outcome = queue.commit(setFor('a')).catch((error: unknown) => error)
-    let done = false
-    void outcome.then(() => (done = true))
-    while (!done) {
+    const done = new AbortController()
+    void outcome.finally(() => done.abort())
+    while (!done.signal.aborted) {
       await turn()
       await clock.advance(200)
     }

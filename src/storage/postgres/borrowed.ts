@@ -47,10 +47,11 @@ export class BorrowedDatabase implements Database {
     await this.#open().query({ text: withLiterals(notify.text, [channel, payload]) })
   }
 
-  /** A client of the pool, kept until it ends. */
-  async connectListener(): Promise<Listener> {
-    const client = await this.#open().connect()
-    return new PooledListener(client)
+  /** A client of the pool, kept until it ends. A pool of one has none that could be kept. */
+  async connectListener(): Promise<Listener | undefined> {
+    const pool = this.#open()
+    if (pool.options?.max !== undefined && pool.options.max < 2) return undefined
+    return new PooledListener(await pool.connect())
   }
 
   /** The pool is not ours to end. */

@@ -29,8 +29,8 @@ export interface Database {
   transaction<T>(work: (client: Session) => Promise<T>): Promise<T>
   /** A NOTIFY that nobody waits for and that need not survive a crash. */
   notify(channel: string, payload: string): Promise<void>
-  /** A connection for nothing but LISTEN. */
-  connectListener(): Promise<Listener>
+  /** A connection for nothing but LISTEN; undefined where none can be spared. */
+  connectListener(): Promise<Listener | undefined>
   close(): Promise<void>
 }
 

@@ -24,6 +24,9 @@ const sessionSettings = `
 /** A connection that stays silent is looked after by TCP, so that a database that vanished is noticed in minutes rather than never. */
 const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 
+/** Longer than the server takes to end a statement by itself: what has not answered by then never will. */
+const answerTimeout = { query_timeout: 70_000 }
+
 /** Connections of our own: a pool, one that carries commits in order, and one that listens. */
 export class OwnedDatabase implements Database {
   readonly address: string
@@ -50,8 +53,8 @@ export class OwnedDatabase implements Database {
   }
 
   async read({ name, text, walksIndex }: Statement, values: readonly Value[]): Promise<readonly Row[]> {
-    if (walksIndex) return lastRows(await this.#open().query({ ...plainRows, text: indexWalk(text, values) }))
-    const result = await this.#open().query({ ...plainRows, ...(name && { name }), text, values: [...values] })
+    if (walksIndex) return lastRows(await this.#open().query({ ...plainRows, ...answerTimeout, text: indexWalk(text, values) }))
+    const result = await this.#open().query({ ...plainRows, ...answerTimeout, ...(name && { name }), text, values: [...values] })
     return result.rows as Row[]
   }
 
@@ -71,7 +74,8 @@ export class OwnedDatabase implements Database {
   }
 
   async transaction<T>(work: (client: Session) => Promise<T>): Promise<T> {
-    return inTransaction(this.#open(), work)
+    // What users run in it may take its time.
+    return inTransaction(this.#open(), work, 'SET LOCAL statement_timeout = 0')
   }
 
   async notify(channel: string, payload: string): Promise<void> {
@@ -100,7 +104,7 @@ export class OwnedDatabase implements Database {
   }
 
   async #connectOrdered(): Promise<pg.Client> {
-    const client = new this.#Client({ ...this.#config, pipeline: true })
+    const client = new this.#Client({ ...this.#config, ...answerTimeout, pipeline: true })
     const forget = (): void => {
       if (this.#ordered === connected) this.#ordered = undefined
     }

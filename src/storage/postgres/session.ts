@@ -7,14 +7,14 @@ const begin = [
 ].join('; ')
 
 /** Runs `work` on one connection of the pool between BEGIN and COMMIT, in a transaction that is flushed to disk whatever the pool's defaults are. */
-export async function inTransaction<T>(pool: PostgresPool, work: (client: PostgresClient) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(pool: PostgresPool, work: (client: PostgresClient) => Promise<T>, settings?: string): Promise<T> {
   const client = await pool.connect()
   let lost = false
   // A client that is checked out has no other listener: without this, a connection that breaks between two statements ends the process.
   const onError = (): void => void (lost = true)
   client.on?.('error', onError)
   try {
-    await client.query({ text: begin })
+    await client.query({ text: settings ? `${begin}; ${settings}` : begin })
     const result = await work(client)
     const { command } = await client.query({ text: 'COMMIT' })
     // COMMIT of a transaction in which a statement failed, and whose work took no notice, is answered with ROLLBACK.

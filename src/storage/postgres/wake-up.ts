@@ -73,12 +73,10 @@ export class WakeUp {
         // Whatever was announced while nobody listened.
         onCommit()
       }
-      const isDeaf = await this.#listenOnce(onCommit, onListening, signal).catch(() => false)
+      const obstacle = await this.#listenOnce(onCommit, onListening, signal).catch(() => undefined)
       hasTried()
-      if (isDeaf) {
-        this.#onNotice(
-          'LISTEN does not work on this connection, which seems to go through a pooler in transaction mode: new events of other processes are found by polling',
-        )
+      if (obstacle) {
+        this.#onNotice(`${obstacle}: new events of other processes are found by polling`)
         return
       }
       if (!signal.aborted)
@@ -86,15 +84,16 @@ export class WakeUp {
     }
   }
 
-  /** Until the connection ends or `signal` is aborted. True when it turned out that no notification ever arrives on it. */
-  async #listenOnce(onCommit: () => void, onListening: () => void, signal: AbortSignal): Promise<boolean> {
+  /** Until the connection ends or `signal` is aborted. Returns why it makes no sense to try again, if it turned out so. */
+  async #listenOnce(onCommit: () => void, onListening: () => void, signal: AbortSignal): Promise<string | undefined> {
     const listener = await this.#database.connectListener()
-    let isDeaf = false
+    if (!listener) return 'the pool has no connection that could be kept for LISTEN'
+    let obstacle: string | undefined
     const stop = (): void => listener.end()
     const echo = new AbortController()
     try {
       const ended = new Promise<void>((resolve) => listener.onEnd(resolve))
-      if (signal.aborted) return false
+      if (signal.aborted) return undefined
       signal.addEventListener('abort', stop, { once: true })
       listener.onNotification(({ channel, payload = '' }) => {
         if (channel !== this.#channel) return
@@ -104,11 +103,11 @@ export class WakeUp {
       await listener.query({ text: `LISTEN ${identifier(this.#channel)}` })
       onListening()
       void this.#listenForEcho(echo.signal, () => {
-        isDeaf = true
+        obstacle = 'LISTEN does not work on this connection, which seems to go through a pooler in transaction mode'
         stop()
       })
       await ended
-      return isDeaf
+      return obstacle
     } finally {
       echo.abort()
       signal.removeEventListener('abort', stop)

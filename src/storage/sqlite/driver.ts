@@ -30,7 +30,7 @@ import { Announcer, watchCommits } from './wake-up.ts'
  * takes as long as the disk does), but never to wait for another process.
  */
 export class SqliteDriver implements StorageDriver {
-  readonly capabilities: StorageCapabilities = { name: 'sqlite', parallelCommits: 1, sql: 'sqlite' }
+  readonly capabilities: StorageCapabilities = { name: 'sqlite', parallelCommits: 0, sql: 'sqlite' }
   readonly documents: DocumentStore
   readonly processors: ProcessorStore
   readonly #database: Database
