@@ -51,7 +51,8 @@ export interface ProcessorStatus {
   readonly state: ProcessorState
   /** Up to here everything has been processed by this process. */
   readonly position: number
-  readonly lagEvents: number
+  /** Undefined while another process runs it, or nobody yet. */
+  readonly lagEvents: number | undefined
   /** Why it stands still, while `state` is `failing`. */
   readonly failure: string | undefined
   readonly attempt: number
@@ -99,7 +100,8 @@ export class Processor {
   }
 
   get status(): ProcessorStatus {
-    const lagEvents = Math.max(0, this.#context.tail.head - this.#position)
+    const isOurs = this.#state !== 'starting' && this.#state !== 'standby'
+    const lagEvents = isOurs ? Math.max(0, this.#context.tail.head - this.#position) : undefined
     return { processor: this.name, state: this.#state, position: this.#position, lagEvents, failure: this.#failure, attempt: this.#attempt }
   }
 
@@ -206,7 +208,9 @@ export class Processor {
   #moved(position: number): void {
     this.#position = position
     this.#context.store.environment.metrics.gauge('headwater_processor_position', position, { processor: this.name })
-    this.#context.store.environment.metrics.gauge('headwater_processor_lag_events', this.status.lagEvents, { processor: this.name })
+    this.#context.store.environment.metrics.gauge('headwater_processor_lag_events', Math.max(0, this.#context.tail.head - position), {
+      processor: this.name,
+    })
     for (const watcher of this.#watchers) watcher(position)
   }
 

@@ -36,11 +36,12 @@ export async function rebuild(readModel: ReadModel, { clock }: Environment, opti
     signal?.throwIfAborted()
     const status = readModel.statuses.find((candidate) => candidate.generation === id)
     if (status && onProgress) {
+      const { lagEvents = 0 } = status
       const nowMs = clock.now()
       const elapsedMs = nowMs - before.atMs
       const eventsPerSecond = elapsedMs > 0 ? Math.round(((status.position - before.position) * 1_000) / elapsedMs) : 0
-      const etaMs = eventsPerSecond > 0 ? Math.round((status.lagEvents * 1_000) / eventsPerSecond) : undefined
-      onProgress({ position: status.position, head: status.position + status.lagEvents, eventsPerSecond, etaMs })
+      const etaMs = eventsPerSecond > 0 ? Math.round((lagEvents * 1_000) / eventsPerSecond) : undefined
+      onProgress({ position: status.position, head: status.position + lagEvents, eventsPerSecond, etaMs })
       before = { atMs: nowMs, position: status.position }
     }
     await readModel.synced(progressEveryMs, signal)

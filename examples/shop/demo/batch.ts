@@ -100,7 +100,7 @@ function openOf({ placed, confirmed, paid }: OrderCounts): number {
 }
 
 function behind(app: Shop): number {
-  return Math.max(...app.status().processors.map(({ lagEvents }) => lagEvents))
+  return Math.max(...app.status().processors.map(({ lagEvents = 0 }) => lagEvents))
 }
 
 function reasonsOf(app: Shop): string {

@@ -56,7 +56,7 @@ function eventLine({ time, position, type, stream, data }: RecordedEvent, width:
 
 /** The shop in one line, for a log. */
 export function lineOf({ at, events, eventsPerSecond, orders, readYourWriteMs, processors }: Figures): string {
-  const lag = Math.max(0, ...processors.map(({ lagEvents }) => lagEvents))
+  const lag = Math.max(0, ...processors.map(({ lagEvents = 0 }) => lagEvents))
   const failing = processors.filter(({ state }) => state === 'failing').map(({ processor }) => processor)
   return [
     timeOfDay(at),
@@ -82,7 +82,9 @@ function latencyOf(sorted: readonly number[]): string {
 const colours = { live: 'green', 'catching-up': 'cyan', failing: 'yellow', standby: 'dim', starting: 'dim', stopped: 'dim' } as const
 
 function processorLine({ processor, state, position, lagEvents }: ProcessorStatus, width: number): string {
-  const line = `${processor.padEnd(34)}${state.padEnd(13)}${count(position).padStart(10)}${count(lagEvents).padStart(8)}`
+  // What another process runs, it alone knows.
+  const [reached, lag] = lagEvents === undefined ? ['', ''] : [count(position), count(lagEvents)]
+  const line = `${processor.padEnd(34)}${state.padEnd(13)}${reached.padStart(10)}${lag.padStart(8)}`
   return fit(line, width).replace(state, colour(colours[state], state))
 }
 
