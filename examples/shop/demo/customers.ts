@@ -8,7 +8,7 @@ import type { Shop } from '../shop.ts'
 import { GoodsDelivered } from '../suppliers/events.ts'
 
 const names =
-  'Ada Alan Barbara Claude Donald Edsger Frances Grace Hedy Jim John Katherine Ken Leslie Margaret Niklaus Radia Tim Tony Whitfield'.split(
+  'Ada Alan Barbara Clara Donald Edsger Frances Grace Hedy Jim John Katherine Ken Leslie Margaret Niklaus Radia Tim Tony Whitfield'.split(
     ' ',
   )
 const popularity = catalogue.reduce((sum, product) => sum + product.popularity, 0)
