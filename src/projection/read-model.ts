@@ -202,7 +202,9 @@ export class ReadModel {
       ...(read && { notBehind: read.processor }),
     })
     if (!promoted) return
-    this.#context.store.environment.log('info', 'a read model is complete', { projection: this.projection.name, generation: id })
+    // The first one of a new store is nobody's news.
+    const level = read ? 'info' : 'debug'
+    this.#context.store.environment.log(level, 'a read model is complete', { projection: this.projection.name, generation: id })
     await this.sync()
   }
 

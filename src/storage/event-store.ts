@@ -66,7 +66,8 @@ export class EventStore implements AsyncDisposable {
   readonly driver: StorageDriver
   readonly environment: Environment
   readonly source: string
-  readonly #limits: Limits
+  /** What one event, stream or call may hold. */
+  readonly limits: Limits
   /** Sets with events are numbered one after another; the others need not wait for them. */
   readonly #ordered: CommitQueue
   readonly #unordered: CommitQueue
@@ -76,8 +77,8 @@ export class EventStore implements AsyncDisposable {
     this.driver = driver
     this.environment = environment(options)
     this.source = options.source ?? 'headwater'
-    this.#limits = { ...defaultLimits, ...options.limits }
-    checkName(this.source, 'source', this.#limits)
+    this.limits = { ...defaultLimits, ...options.limits }
+    checkName(this.source, 'source', this.limits)
     const queueLimits = { ...defaultQueueLimits, ...options.queue }
     this.#ordered = new CommitQueue(driver, this.environment, queueLimits, 1)
     const { parallelCommits } = driver.capabilities
@@ -122,7 +123,7 @@ export class EventStore implements AsyncDisposable {
 
   /** The event checked and completed, with its id made: what is retried must be encoded once. */
   encode(event: NewEvent): EncodedEvent {
-    return encodeEvent(event, { source: this.source, nowMs: this.environment.clock.now() }, this.#limits)
+    return encodeEvent(event, { source: this.source, nowMs: this.environment.clock.now() }, this.limits)
   }
 
   /**
@@ -235,7 +236,7 @@ export class EventStore implements AsyncDisposable {
     let count = 0
     const strict = new Map<string, boolean>()
     for (const { stream, expectedVersion, events } of set.appends) {
-      checkName(stream, 'stream', this.#limits)
+      checkName(stream, 'stream', this.limits)
       if (typeof expectedVersion === 'number' && !(Number.isSafeInteger(expectedVersion) && expectedVersion >= 0))
         throw new InvalidEventError(`expectedVersion must be a whole number from 0, not ${expectedVersion}`)
       if (events.length === 0 && typeof expectedVersion !== 'number') throw new InvalidEventError(`an append to ${stream} has no events`)
@@ -245,8 +246,8 @@ export class EventStore implements AsyncDisposable {
       strict.set(stream, expectedVersion === 'any')
       count += events.length
     }
-    if (count > this.#limits.maxEventsPerAppend)
-      throw new InvalidEventError(`${count} events in one append, at most ${this.#limits.maxEventsPerAppend} are allowed`)
+    if (count > this.limits.maxEventsPerAppend)
+      throw new InvalidEventError(`${count} events in one append, at most ${this.limits.maxEventsPerAppend} are allowed`)
     if (count < 2) return
     const ids = new Set<string>()
     for (const { events } of set.appends)

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import type { ImportedEvent } from '../../message/cloud-event.ts'
 import { fromCloudEvent } from '../../message/cloud-event.ts'
 import { findStored, withoutStored } from '../duplicates.ts'
-import { checkName, defaultLimits } from '../encode.ts'
+import { checkName } from '../encode.ts'
 import type { EventStore } from '../event-store.ts'
 import type { StreamAppend } from '../write-set.ts'
 import { BadLineError, TransferError } from './errors.ts'
@@ -96,7 +96,7 @@ class ImportRun {
   constructor(store: EventStore, options: ImportOptions, bytesTotal: number | undefined) {
     this.#store = store
     this.#options = options
-    this.#batchSize = Math.min(Math.max(1, options.batchSize ?? 2_000), defaultLimits.maxEventsPerAppend)
+    this.#batchSize = Math.min(Math.max(1, options.batchSize ?? 2_000), this.#store.limits.maxEventsPerAppend)
     this.#progress = { imported: 0, skipped: 0, bad: 0, bytesRead: 0, bytesTotal }
   }
 
@@ -130,7 +130,7 @@ class ImportRun {
       const named = { ...given, stream: given.stream ?? this.#options.stream }
       const { stream, event } = this.#options.map?.(named) ?? named
       if (stream === undefined) return 'the event has no subject, which would be its stream, and no stream was given for such events'
-      checkName(stream, 'stream', defaultLimits)
+      checkName(stream, 'stream', this.#store.limits)
       return { stream, expectedVersion: 'any', events: [this.#store.encode(event)] }
     } catch (error) {
       return error instanceof Error ? error.message : String(error)
