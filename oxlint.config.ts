@@ -69,6 +69,8 @@ export default {
     'typescript/no-unsafe-type-assertion': 'off',
     'typescript/unbound-method': 'off',
     'unicorn/consistent-function-scoping': 'off',
+    // Does not see what a closure changes.
+    'no-unmodified-loop-condition': 'off',
   },
   overrides: [
     { files: ['src/**'], rules: { 'no-console': 'error' } },

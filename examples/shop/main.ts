@@ -36,7 +36,10 @@ function noteIn(warnings: string[]): Log {
   return (level, message, { processor, failure, retryInMs, ...fields } = {}) => {
     if (level !== 'warn' && level !== 'error') return
     // Of what failed, the reason is enough here: the event that it is about is in the log.
-    const details = processor ? `${processor}: ${String(failure).split('): ').at(-1)}; again in ${retryInMs} ms` : JSON.stringify(fields)
+    const details =
+      typeof processor === 'string'
+        ? `${processor}: ${String(failure).split('): ').at(-1)}; again in ${String(retryInMs)} ms`
+        : JSON.stringify(fields)
     warnings.push(`${new Date().toTimeString().slice(0, 8)} ${message}: ${details}`)
     if (warnings.length > 10) warnings.shift()
   }

@@ -62,7 +62,7 @@ function issueOf({ instancePath, params, message = 'is not valid' }: ErrorObject
 /** Which field is one too many, and which values would do: the validator's messages leave it out. */
 function detailOf(params: Readonly<Record<string, unknown>>): string {
   const extra = params['additionalProperty'] ?? params['unevaluatedProperty']
-  if (extra !== undefined) return `: '${String(extra)}'`
+  if (typeof extra === 'string') return `: '${extra}'`
   const allowed = params['allowedValues'] ?? params['allowedValue']
   return allowed === undefined ? '' : `: ${JSON.stringify(allowed)}`
 }

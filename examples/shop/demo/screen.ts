@@ -17,7 +17,7 @@ export interface Shown {
 /** Where people watch: a terminal is redrawn in place four times a second; anything else gets a line a second. */
 export class Screen {
   readonly #shown: Shown
-  readonly #isTerminal = process.stdout.isTTY === true
+  readonly #isTerminal = process.stdout.isTTY
   #lines = 0
   #timer: NodeJS.Timeout | undefined
   #drawing: Promise<void> = Promise.resolve()

@@ -26,14 +26,14 @@ export const stock = defineAggregate('stock', {
   .evolve(
     { StockReceived, StockReserved, OutOfStock, StockReleased, StockDispatched },
     {
-      StockReceived: (state, { data }) => ({ ...state, available: moved(state.available, data.lines, +1) }),
+      StockReceived: (state, { data }) => ({ ...state, available: moved(state.available, data.lines, 1) }),
       StockReserved: (state, { data }) => ({
         available: moved(state.available, data.lines, -1),
         reserved: { ...state.reserved, [data.orderId]: data.lines },
       }),
       OutOfStock: (state) => state,
       StockReleased: (state, { data }) => ({
-        available: moved(state.available, data.lines, +1),
+        available: moved(state.available, data.lines, 1),
         reserved: without(state.reserved, data.orderId),
       }),
       StockDispatched: (state, { data }) => ({ ...state, reserved: without(state.reserved, data.orderId) }),

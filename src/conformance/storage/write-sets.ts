@@ -67,5 +67,5 @@ export async function mustCommit(driver: StorageDriver, set: WriteSet): Promise<
 export function committed(verdict: Verdict | undefined): Committed {
   assert.ok(verdict, 'there is a verdict')
   assert.equal(verdict.status, 'committed', `committed, not ${JSON.stringify(verdict)}`)
-  return verdict as Committed
+  return verdict
 }

@@ -30,13 +30,11 @@ describeOnPostgres('two processes', (url) => {
         appends:
           n % 3 === 0
             ? []
-            : ordered
-                .slice(0, 5)
-                .map((key) => ({
-                  stream: `s:${key}`,
-                  expectedVersion: 'any',
-                  events: [store.encode({ type: 'T', data: {}, id: uuidv7() })],
-                })),
+            : ordered.slice(0, 5).map((key) => ({
+                stream: `s:${key}`,
+                expectedVersion: 'any',
+                events: [store.encode({ type: 'T', data: {}, id: uuidv7() })],
+              })),
         documents: ordered.map((key) => ({ collection: spec.id, key, document: '{}', fields: [], words: null })),
         ...(n % 2 === 0 && { checkpoint: { processor: which === 0 ? 'p' : 'q', epoch: epochs[which]!, position: n } }),
       }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { uuidv7 } from '../../../src/message/id.ts'
 import { append, appending, event } from '../../../src/conformance/storage/write-sets.ts'
@@ -27,7 +28,10 @@ describeOnPostgres('connections that are lost', (url) => {
           const id = uuidv7()
           const other = event()
           // One event alone, and two in two streams, take different ways.
-          const appends = writer % 2 ? [append(`own:${writer}`, 'any', [event({ id })])] : [append('shared:1', 'any', [event({ id })]), append(`own:${writer}`, 'any', [other])]
+          const appends =
+            writer % 2
+              ? [append(`own:${writer}`, 'any', [event({ id })])]
+              : [append('shared:1', 'any', [event({ id })]), append(`own:${writer}`, 'any', [other])]
           acknowledged.set(id, await commitUntilKnown(driver, { appends }, id, () => transient++))
         }
       }
@@ -105,6 +109,8 @@ async function patiently<T>(driver: StorageDriver, work: () => Promise<T>, onTra
     } catch (error) {
       if (!driver.isTransient(error)) throw error
       onTransient()
+      // A connection can only be found broken, or made, in another turn of the event loop.
+      await nextTurn()
     }
   }
 }

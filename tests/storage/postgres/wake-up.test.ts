@@ -90,7 +90,9 @@ describeOnPostgres('wake-ups by NOTIFY', (url) => {
     const notices: string[] = []
     const driver = await open(poolWith(url, undefined, 1), { schema, onNotice: (message) => notices.push(message) })
     const stop = await driver.listen(() => undefined)
-    expect(notices).toEqual(['the pool has no connection that could be kept for LISTEN: new events of other processes are found by polling'])
+    expect(notices).toEqual([
+      'the pool has no connection that could be kept for LISTEN: new events of other processes are found by polling',
+    ])
     committed(await commitOne(driver, appending('order:1')))
     await stop()
   })
