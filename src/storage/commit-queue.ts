@@ -1,8 +1,9 @@
 import type { Environment } from '../observability/environment.ts'
 import { backoffMs } from './backoff.ts'
 import { StorageError, StoreClosedError, StoreUnavailableError } from './errors.ts'
+import { isAskedFor } from './event-query.ts'
 import type { StorageDriver } from './port.ts'
-import type { Verdict, WriteSet } from './write-set.ts'
+import type { EventQuery, StreamAppend, Verdict, WriteSet } from './write-set.ts'
 
 export interface QueueLimits {
   /** Write sets that may wait; beyond it, callers wait before they are let in. Default: 10,000. */
@@ -181,31 +182,30 @@ function sizeOf(set: WriteSet): { readonly items: number; readonly bytes: number
   return { items, bytes }
 }
 
-/** Tells whether a set can be judged without regard to those already in the batch. */
+/** Tells whether a set can be judged without regard to those already in the batch, which are numbered before it. */
 class Independence {
   /** True where every append so far says `'any'`. */
   readonly #streams = new Map<string, boolean>()
   readonly #names = new Set<string>()
-  #conditional = false
-  #empty = true
+  readonly #appends: StreamAppend[] = []
 
   admits(set: WriteSet): boolean {
-    // A condition may be broken by any neighbour's events, so a set that has one goes first and with those that have none.
-    const conditional = set.conditions !== undefined && set.conditions.length > 0
-    if (conditional && !this.#empty) return false
-    if (this.#conditional && set.appends.length > 0) return false
     const names = [...uniqueNames(set)]
     if (names.some((name) => this.#names.has(name))) return false
     for (const { stream, expectedVersion } of set.appends) {
       const onlyAny = this.#streams.get(stream)
       if (onlyAny !== undefined && !(onlyAny && expectedVersion === 'any')) return false
     }
+    if (set.conditions?.some(({ query }) => this.#holds(query))) return false
     for (const name of names) this.#names.add(name)
     for (const { stream, expectedVersion } of set.appends)
       this.#streams.set(stream, (this.#streams.get(stream) ?? true) && expectedVersion === 'any')
-    this.#conditional ||= conditional
-    this.#empty = false
+    this.#appends.push(...set.appends)
     return true
+  }
+
+  #holds(query: EventQuery): boolean {
+    return this.#appends.some(({ stream, events }) => events.some((event) => isAskedFor(query, stream, event)))
   }
 }
 

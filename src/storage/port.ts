@@ -16,7 +16,7 @@ export interface StorageDriver {
    * order. A set that is refused leaves no trace and does not touch the others.
    *
    * The caller sees to it that no two sets of a call depend on each other: a stream stands in one set only, unless all its appends say
-   * `'any'`; no event id, command id or processor stands in two; a set with conditions is not judged against its neighbours.
+   * `'any'`; no event id, command id or processor stands in two; no set has a condition on the events of one before it.
    *
    * Positions are dense and in commit order over all processes: sets with events are numbered under one lock that is taken before anything
    * is read. Rejects only for reasons that concern the whole call; then nothing is committed, or the acknowledgement was lost.

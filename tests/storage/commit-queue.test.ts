@@ -102,11 +102,12 @@ describe('the commit queue', () => {
       setFor('any'),
       setFor('b', { id: 'same' }),
       setFor('c', { id: 'same' }),
-      { ...setFor('d'), conditions: [{ query: { items: [] }, after: 0 }] },
+      { ...setFor('d'), conditions: [{ query: { items: [{ streams: ['elsewhere'] }] }, after: 0 }] },
+      { ...setFor('e'), conditions: [{ query: { items: [{ types: ['Other'] }, { types: ['T'], streams: ['any'] }] }, after: 0 }] },
       setFor('a', { expectedVersion: 2 }),
     ]
     await Promise.all(sets.map((set) => queue.commit(set)))
-    expect(driver.batches).toEqual([['a', 'any', 'any', 'b'], ['a', 'c'], ['d'], ['a']])
+    expect(driver.batches).toEqual([['a', 'any', 'any', 'b', 'd'], ['a', 'c', 'e'], ['a']])
   })
 
   test('keeps batches within bounds, and lets a set that is larger go alone', async () => {

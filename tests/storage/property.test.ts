@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { test } from 'vitest'
-import { matches } from '../../src/conformance/storage/matching.ts'
+import { isAskedFor } from '../../src/storage/event-query.ts'
 import { commitPatiently } from '../../src/conformance/storage/patience.ts'
 import { assertDense, assertRecorded, wholeLog } from '../../src/conformance/storage/recorded.ts'
 import type { RecordedEvent } from '../../src/message/event.ts'
@@ -83,7 +83,7 @@ function isRight({ set, verdict }: Judged, model: MemoryStore): boolean {
   }
   if (verdict.status === 'condition-failed') {
     const breaking = model.log[verdict.position - 1]
-    return breaking !== undefined && set.conditions!.some(({ query, after }) => breaking.position > after && matches(breaking, query))
+    return breaking !== undefined && set.conditions!.some(({ query, after }) => breaking.position > after && isAskedFor(query, breaking.stream, breaking))
   }
   return true
 }

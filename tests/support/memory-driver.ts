@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { matches, passes } from '../../src/conformance/storage/matching.ts'
+import { passes } from '../../src/conformance/storage/matching.ts'
+import { isAskedFor } from '../../src/storage/event-query.ts'
 import { compareBytes } from '../../src/conformance/storage/names.ts'
 import { recorded } from '../../src/conformance/storage/recorded.ts'
 import type { RecordedEvent } from '../../src/message/event.ts'
@@ -121,7 +122,7 @@ export class MemoryStore {
       if (!isMet(expected, actual)) return { status: 'version-conflict', stream, expected, actual }
     }
     for (const { query, after } of conditions) {
-      const broken = this.log.find((event) => event.position > after && matches(event, query))
+      const broken = this.log.find((event) => event.position > after && isAskedFor(query, event.stream, event))
       if (broken) return { status: 'condition-failed', position: broken.position }
     }
     return undefined

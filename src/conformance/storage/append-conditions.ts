@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { StorageDriver } from '../../storage/port.ts'
 import type { AppendCondition, EventQueryItem, WriteSet } from '../../storage/write-set.ts'
 import type { BehaviourGroup } from './behaviour.ts'
-import { matches } from './matching.ts'
+import { isAskedFor } from '../../storage/event-query.ts'
 import { awkwardNames } from './names.ts'
 import { commitPatiently, Patience } from './patience.ts'
 import { Random } from './random.ts'
@@ -60,7 +60,7 @@ const cases: readonly [string, AppendCondition, number | undefined][] = [
 const neighbour = { type: 'NeighbourMoved', stream: 'neighbour:1', tags: [] }
 
 const table = cases.flatMap(([what, condition, position]) =>
-  (matches(neighbour, condition.query) ? companies.slice(0, 1) : companies).map(
+  (isAskedFor(condition.query, neighbour.stream, neighbour) ? companies.slice(0, 1) : companies).map(
     ({ how, judge }): [string, BehaviourGroup['behaviours'][string]] => [
       `a condition on ${what} ${position ? 'refuses' : 'lets pass'}, judged ${how}`,
       async ({ driver }) => {
@@ -140,7 +140,7 @@ export const appendConditions: BehaviourGroup = {
         }))
         const condition = unless(20 + random.below(21), ...items)
         const breaking = log
-          .filter((one) => one.position > condition.after && matches(one, condition.query))
+          .filter((one) => one.position > condition.after && isAskedFor(condition.query, one.stream, one))
           .map(({ position }) => position)
         const verdict = await commit(driver, { appends: [], conditions: [condition] })
         if (verdict.status === 'condition-failed') assert.ok(breaking.includes(verdict.position), JSON.stringify(condition))
