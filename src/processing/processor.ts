@@ -24,6 +24,8 @@ export interface Worker {
    * it returns what comes before that event, and the failure. `attempt` is 1, and counts up while the first event fails.
    */
   process(events: readonly RecordedEvent[], run: Run): Promise<Work>
+  /** The effects that `process` has held back so far; asked for when the checkpoint is about to be saved. */
+  heldBack?(): Omit<WriteSet, 'checkpoint'>
   /** Called when all events that there are have been processed and their effects are committed. */
   caughtUp?(position: number): Promise<void>
 }
@@ -39,6 +41,8 @@ export interface Work {
   /** Position of the last event whose effects are included; undefined when the first one failed. */
   readonly through: number | undefined
   readonly effects?: Omit<WriteSet, 'checkpoint'>
+  /** True when the effects are held back by the worker: the checkpoint stays where it is until they are committed. */
+  readonly isHeldBack?: boolean
   /** True when the effects and the checkpoint are in the store already, in a transaction of the worker's own. */
   readonly committed?: boolean
   readonly failure?: { readonly event: RecordedEvent; readonly error: unknown }
@@ -89,6 +93,7 @@ export class Processor {
   #state: ProcessorState = 'starting'
   #position = 0
   #saved = 0
+  #isHeldBack = false
   #failure: string | undefined
   #attempt = 1
   #running: Promise<void> | undefined
@@ -158,6 +163,7 @@ export class Processor {
     if (lease.position > head) throw new CheckpointBeyondLogError(this.name, lease.position, head)
     this.#moved(lease.position)
     this.#saved = lease.position
+    this.#isHeldBack = false
     this.#state = 'catching-up'
     await this.#options.worker.begin(lease)
     const signal = AbortSignal.any([lease.lost, this.#stopping.signal])
@@ -165,6 +171,7 @@ export class Processor {
       await this.#processPage(page, lease, signal)
       if (signal.aborted) break
       if (page.events.length > 0 || page.through < tail.head) continue
+      if (this.#isHeldBack) await this.#save(lease)
       await this.#options.worker.caughtUp?.(page.through)
       await this.#recover(lease)
       this.#state = 'live'
@@ -180,16 +187,17 @@ export class Processor {
     let next = 0
     while (next < page.events.length && !signal.aborted) {
       const events = next === 0 ? page.events : page.events.slice(next)
-      const { through, effects, committed, failure } = await this.#options.worker.process(events, { signal, lease, attempt: this.#attempt })
+      const work = await this.#options.worker.process(events, { signal, lease, attempt: this.#attempt })
+      const { through, effects, failure } = work
       if (through !== undefined) {
-        if (!committed) {
-          const checkpoint = { processor: this.name, epoch: lease.epoch, position: through }
-          await this.#context.store.commit({ appends: [], ...effects, checkpoint }, { duplicates: 'skip' })
+        this.#isHeldBack = work.isHeldBack ?? false
+        if (!this.#isHeldBack) {
+          if (!work.committed) await this.#commit(lease, through, effects)
+          this.#saved = through
         }
         const done = events.findIndex(({ position }) => position > through)
         const count = done < 0 ? events.length : done
         next += count
-        this.#saved = through
         this.#moved(through)
         this.#context.store.environment.metrics.count('headwater_processor_events_total', count, { processor: this.name })
         await this.#recover(lease)
@@ -201,8 +209,14 @@ export class Processor {
 
   async #save(lease: Lease): Promise<void> {
     const position = this.#position
-    await this.#context.store.commit({ appends: [], checkpoint: { processor: this.name, epoch: lease.epoch, position } })
+    await this.#commit(lease, position, this.#options.worker.heldBack?.())
     this.#saved = position
+    this.#isHeldBack = false
+  }
+
+  async #commit(lease: Lease, position: number, effects: Omit<WriteSet, 'checkpoint'> = { appends: [] }): Promise<void> {
+    const checkpoint = { processor: this.name, epoch: lease.epoch, position }
+    await this.#context.store.commit({ ...effects, checkpoint }, { duplicates: 'skip' })
   }
 
   #moved(position: number): void {

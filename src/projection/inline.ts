@@ -6,7 +6,7 @@ import type { CollectionSpec } from '../storage/document-port.ts'
 import { VersionConflictError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { idOf } from '../storage/stream-name.ts'
-import type { DocumentWrite } from '../storage/write-set.ts'
+import type { DocumentWrite, WriteSet } from '../storage/write-set.ts'
 import { encodeDocument, FoldWorker } from './fold-worker.ts'
 import type { AnyProjection } from './projection.ts'
 import { foldOne } from './projection.ts'
@@ -79,12 +79,16 @@ export class InlineWorker implements Worker {
     this.#collection = collection
     this.#store = store
     this.#isLive = isLive
-    this.#building = new FoldWorker(projection, collection, store.driver.documents, whenCaughtUp)
+    this.#building = new FoldWorker(projection, collection, store.driver.documents, { isBeingBuilt: () => !isLive(), whenCaughtUp })
     this.types = this.#building.types
   }
 
   begin(): void {
     this.#building.begin()
+  }
+
+  heldBack(): Omit<WriteSet, 'checkpoint'> {
+    return this.#building.heldBack()
   }
 
   async caughtUp(position: number): Promise<void> {

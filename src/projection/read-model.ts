@@ -179,9 +179,10 @@ export class ReadModel {
 
   #workerFor(generation: Generation): Worker {
     const { store } = this.#context
-    const complete = (): Promise<void> => this.#complete(generation.id)
-    if (!this.projection.inline) return new FoldWorker(this.projection, generation, store.driver.documents, complete)
-    return new InlineWorker(this.projection, generation, store, () => this.current?.id === generation.id, complete)
+    const whenCaughtUp = (): Promise<void> => this.#complete(generation.id)
+    const isRead = (): boolean => this.current?.id === generation.id
+    if (this.projection.inline) return new InlineWorker(this.projection, generation, store, isRead, whenCaughtUp)
+    return new FoldWorker(this.projection, generation, store.driver.documents, { isBeingBuilt: () => !isRead(), whenCaughtUp })
   }
 
   /** A generation that was being built has caught up: it gets its indexes, and takes over unless what is read now is still further. */
