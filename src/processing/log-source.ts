@@ -10,12 +10,14 @@ export interface Page {
 
 /**
  * The log as one processor reads it: from the shared tail once it has caught up, by itself, one page ahead, while it is behind. Then the database
- * sends only the types that the processor wants.
+ * sends only the types that the processor wants, unless those are most of the log.
  */
 export class LogSource {
   readonly #store: EventStore
   readonly #tail: LogTail
   readonly #types: ReadonlySet<string> | undefined
+  /** Judged by the page before. */
+  #wantsMost = false
 
   constructor(store: EventStore, tail: LogTail, types: readonly string[] | undefined) {
     this.#store = store
@@ -26,41 +28,56 @@ export class LogSource {
   /** Pages after `position`, for ever, until `signal` is aborted. A page without events says that the source has caught up for now. */
   async *pages(position: number, signal: AbortSignal): AsyncGenerator<Page> {
     let after = position
-    let ahead: Promise<Page> | undefined
+    let ahead: Promise<ReadPage> | undefined
     let limit = 500
     while (!signal.aborted) {
       const recent = ahead ? undefined : this.#tail.after(after)
       if (recent) {
-        const events = this.#types ? recent.filter(({ type }) => this.#types!.has(type)) : recent
         after = recent.at(-1)?.position ?? after
-        yield { events, through: after }
+        yield { events: this.#wanted(recent), through: after }
         continue
       }
-      const page: Page = await (ahead ?? this.#read(after, limit))
-      const isFull = page.events.length === limit
+      const page: ReadPage = await (ahead ?? this.#read(after, limit))
       after = page.through
-      limit = nextLimit(page.events)
-      ahead = isFull ? this.#read(after, limit) : undefined
+      limit = nextLimit(page.events) ?? limit
+      ahead = page.isFull ? this.#read(after, limit) : undefined
       // Whoever stops iterating leaves this read behind; its failure must not end the process.
       ahead?.catch(() => undefined)
       yield page
     }
   }
 
-  async #read(after: number, limit: number): Promise<Page> {
+  async #read(after: number, limit: number): Promise<ReadPage> {
     const upTo = this.#tail.head
-    const types = this.#types && [...this.#types]
-    const events = await this.#store.readLogPage({ after, upTo, limit, ...(types && { types }) })
-    return { events, through: events.length === limit ? events.at(-1)!.position : upTo }
+    const types = this.#types && !this.#wantsMost ? [...this.#types] : undefined
+    const read = await this.#store.readLogPage({ after, upTo, limit, ...(types && { types }) })
+    const isFull = read.length === limit
+    const through = isFull ? read.at(-1)!.position : upTo
+    const events = types ? read : this.#wanted(read)
+    this.#wantsMost = events.length >= (through - after) * mostOfTheLog
+    return { events, through, isFull }
+  }
+
+  #wanted(events: readonly RecordedEvent[]): readonly RecordedEvent[] {
+    const types = this.#types
+    return types ? events.filter(({ type }) => types.has(type)) : events
   }
 }
+
+interface ReadPage extends Page {
+  /** There may be more where it came from. */
+  readonly isFull: boolean
+}
+
+/** Who wants at least this part of the log reads all of it, which is quicker than looking up each event by its type. */
+const mostOfTheLog = 0.5
 
 const pageBytes = 4 * 1024 * 1024
 
 /** As many events as make about `pageBytes`, judged by three of the page before, so that large payloads do not fill the memory. */
-function nextLimit(events: readonly RecordedEvent[]): number {
+function nextLimit(events: readonly RecordedEvent[]): number | undefined {
   const samples = [events[0], events[events.length >> 1], events.at(-1)].filter((event) => event !== undefined)
-  if (samples.length === 0) return 500
+  if (samples.length === 0) return undefined
   const largest = Math.max(...samples.map(({ data }) => JSON.stringify(data).length + 400))
   return Math.max(10, Math.min(5_000, Math.floor(pageBytes / largest)))
 }

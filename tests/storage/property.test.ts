@@ -83,7 +83,10 @@ function isRight({ set, verdict }: Judged, model: MemoryStore): boolean {
   }
   if (verdict.status === 'condition-failed') {
     const breaking = model.log[verdict.position - 1]
-    return breaking !== undefined && set.conditions!.some(({ query, after }) => breaking.position > after && isAskedFor(query, breaking.stream, breaking))
+    return (
+      breaking !== undefined &&
+      set.conditions!.some(({ query, after }) => breaking.position > after && isAskedFor(query, breaking.stream, breaking))
+    )
   }
   return true
 }

@@ -35,8 +35,11 @@ DECLARE
 BEGIN
   ${prelude}
   PERFORM pg_advisory_xact_lock(${orderLock});
-  IF p_command_id IS NOT NULL AND EXISTS (SELECT FROM ${schema}.receipts WHERE command_id = p_command_id) THEN
-    RETURN ARRAY[${refusals.receiptExists}];
+  -- Not in one condition: knowing that there is no command id, PostgreSQL would plan the query anew each time.
+  IF p_command_id IS NOT NULL THEN
+    IF EXISTS (SELECT FROM ${schema}.receipts WHERE command_id = p_command_id) THEN
+      RETURN ARRAY[${refusals.receiptExists}];
+    END IF;
   END IF;
   INSERT INTO ${schema}.events (
     position, version, time_ms, schema_version, stream, type, id, source, correlation_id, causation_id, metadata, tags, data

@@ -4,7 +4,7 @@ import type { Database, Session } from './database.ts'
 import { collectionTable, dropCollectionTable, wordVector } from './document-function.ts'
 import { codeOf } from './errors.ts'
 import { findQuery } from './find.ts'
-import { textArray, withLiterals } from './literal.ts'
+import { joinJson, splitJson, textArray, withLiterals } from './literal.ts'
 import type { Row, Value } from './pool.ts'
 import { plainRows } from './pool.ts'
 
@@ -150,11 +150,11 @@ export class Documents implements DocumentStore {
 
   #insert({ table, fields, searchable }: Collection, documents: readonly LoadedDocument[]): Promise<readonly Row[]> {
     const names = Array.from({ length: fields }, (_, field) => `f${field}`)
-    const values = [textArray(documents.map(({ key }) => key)), textArray(documents.map(({ document }) => document))]
+    const values = [textArray(documents.map(({ key }) => key)), joinJson(documents.map(({ document }) => document))]
     for (let field = 0; field < fields; field++) values.push(textArray(documents.map((document) => document.fields[field] ?? null)))
     if (searchable) values.push(textArray(documents.map(({ words }) => words ?? '')))
     const columns = ['key', 'document', ...names, ...(searchable ? ['words'] : [])]
-    const arrays = values.map((_, index) => `$${index + 1}::text[]`)
+    const arrays = values.map((_, index) => (index === 1 ? splitJson('$2') : `$${index + 1}::text[]`))
     const selected = ['key', 'document::json', ...names, ...(searchable ? [wordVector] : [])]
     const text = `INSERT INTO ${table} (${columns.join(', ')}) SELECT ${selected.join(', ')} FROM unnest(${arrays.join(', ')}) AS d (${columns.join(', ')})`
     return this.#database.write({ text }, values)

@@ -11,7 +11,10 @@ import { namesOf } from './schema.ts'
 export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult }
 
 export interface PostgresOptions {
-  /** The schema in which the store's tables are, made where it is missing. Stores in different schemas know nothing of each other. Default: `headwater`. */
+  /**
+   * The schema in which the store's tables are, made where it is missing. Stores in different schemas know nothing of each other.
+   * Default: `headwater`.
+   */
   readonly schema?: string
   /**
    * Connections for everything but ordered commits and wake-ups, which have one each. Only for a connection string: a pool has its own size.
@@ -32,8 +35,10 @@ export interface PostgresOptions {
  */
 export function postgres(connection: string | PostgresPool, options: PostgresOptions = {}): Storage {
   const { schema = 'headwater', poolSize = 10, onNotice = () => undefined } = options
-  if (schema === '' || Buffer.byteLength(schema) > 63 || schema.includes('\u0000'))
-    throw new InvalidDefinitionError(`the schema's name must have 1 to 63 bytes: ${JSON.stringify(schema)}`)
+  if (!/^[a-zA-Z_][\w-]{0,62}$/.test(schema))
+    throw new InvalidDefinitionError(
+      `${JSON.stringify(schema)} is no name for a schema: letters, digits, _ and -, beginning with a letter, at most 63`,
+    )
   const names = namesOf(schema)
   return {
     name: 'postgres',

@@ -103,19 +103,23 @@ export class OwnedDatabase implements Database {
     await Promise.all([pool.end(), ordered?.end().catch(() => undefined)])
   }
 
-  async #connectOrdered(): Promise<pg.Client> {
+  /** What it returns is kept until the connection ends, so that the next write makes another. */
+  #connectOrdered(): Promise<pg.Client> {
     const client = new this.#Client({ ...this.#config, ...answerTimeout, pipeline: true })
+    const connected = (async () => {
+      await client.connect()
+      await prepareSession(client)
+      return client
+    })()
     const forget = (): void => {
       if (this.#ordered === connected) this.#ordered = undefined
     }
     client.on('error', forget)
     client.on('end', forget)
-    const connected: Promise<pg.Client> = (async () => {
-      await client.connect()
-      await prepareSession(client)
-      return client
-    })()
-    connected.catch(forget)
+    connected.catch(() => {
+      forget()
+      return client.end().catch(() => undefined)
+    })
     return connected
   }
 

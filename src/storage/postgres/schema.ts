@@ -4,11 +4,11 @@ import { conditionFunction } from './condition-function.ts'
 import { documentFunction } from './document-function.ts'
 import { identifier } from './literal.ts'
 
-/** The names that stand for one store in its database: everything of it is in one schema, whose name is not trusted. */
+/** The names that stand for one store in its database: everything of it is in one schema. */
 export interface Names {
   /** As the user wrote it. */
   readonly schemaName: string
-  /** The same, quoted. */
+  /** The same, quoted. It holds neither quotes nor `$` nor `%`, and fits into whatever SQL is made of. */
   readonly schema: string
   /** Of the advisory lock under which positions are given. */
   readonly orderLock: bigint

@@ -5,6 +5,8 @@ import type { Database } from './database.ts'
 import { identifier } from './literal.ts'
 
 const backoff = { firstMs: 200, maxMs: 10_000 }
+/** Between one NOTIFY and the next: each costs an append that comes at the same time a tenth of a millisecond. */
+const announcePauseMs = 5
 /** How long a wake-up of our own may be under way before we believe that none ever arrives. */
 const echoTimeoutMs = 5_000
 
@@ -16,6 +18,7 @@ export class WakeUp {
   /** Stands in what we send, to be told from what others do. */
   readonly #sender: string = randomUUID()
   readonly #stops = new Set<() => Promise<void>>()
+  readonly #closing = new AbortController()
   #announced: number | undefined
   #sending: Promise<void> | undefined
 
@@ -44,7 +47,7 @@ export class WakeUp {
     return stop
   }
 
-  /** One NOTIFY at a time; of positions that come meanwhile the last one is sent. */
+  /** At once, unless one was sent just now: then, a moment later, for the last position that came meanwhile. */
   announce(position: number): void {
     this.#announced = position
     this.#sending ??= this.#send()
@@ -52,6 +55,7 @@ export class WakeUp {
 
   async close(): Promise<void> {
     this.#announced = undefined
+    this.#closing.abort()
     await Promise.all([...[...this.#stops].map((stop) => stop()), this.#sending])
   }
 
@@ -60,6 +64,7 @@ export class WakeUp {
       const position = this.#announced
       this.#announced = undefined
       await this.#database.notify(this.#channel, `${this.#sender} ${position}`).catch(() => undefined)
+      await delay(announcePauseMs, undefined, { signal: this.#closing.signal, ref: false }).catch(() => undefined)
     }
     this.#sending = undefined
   }
