@@ -1,0 +1,44 @@
+import { bareLoop } from '../harness/bare.ts'
+import { serveTask, watchMemory } from '../harness/child.ts'
+import type { AnyProjection } from '../../src/projection/projection.ts'
+import { customers, orders, startOrders } from '../harness/order-service.ts'
+import type { Place } from '../harness/place.ts'
+
+export interface RebuildTask {
+  readonly place: Place
+  /** `bare`: only reads and parses the log. */
+  readonly what: 'orders' | 'customers' | 'bare'
+}
+export interface RebuildReport {
+  readonly seconds: number
+  readonly documents: number
+  readonly peakMb: number
+  /** Memory while it was under way, in tenths of the time that it took. */
+  readonly tenthsMb: readonly number[]
+}
+
+/** Builds a read model from an existing log, from the start of the service to the moment in which it can be read. */
+await serveTask<RebuildTask, RebuildReport>(async ({ place, what }, whenGo) => {
+  await whenGo()
+  const memory = watchMemory()
+  const startedMs = performance.now()
+  const documents = what === 'bare' ? await readOnly(place) : await build(place, what === 'orders' ? orders : customers)
+  const seconds = (performance.now() - startedMs) / 1_000
+  const { peakMb, samplesMb } = memory.stop()
+  const tenthsMb = Array.from({ length: 10 }, (_, tenth) => samplesMb[Math.floor(((tenth + 0.5) * samplesMb.length) / 10)] ?? 0)
+  return { seconds, documents, peakMb, tenthsMb }
+})
+
+async function readOnly(place: Place): Promise<number> {
+  await bareLoop(place)
+  return 0
+}
+
+async function build(place: Place, projection: AnyProjection): Promise<number> {
+  const app = await startOrders(place, { projections: [projection] })
+  await app.rebuild(projection)
+  const [collection] = await app.store.driver.documents.list(projection.name)
+  const documents = await app.store.driver.documents.count(collection!.id)
+  await app.stop()
+  return documents
+}
