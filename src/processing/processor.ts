@@ -79,6 +79,8 @@ export interface ProcessingContext {
 
 /** How long a checkpoint that moved without any effect may stay unsaved. */
 const idleSaveMs = 200
+/** How long effects may be held back, and with them the checkpoint: so much work is done again after a crash. */
+const heldBackForMs = 1_000
 
 /**
  * One processor: takes its lease or stands by, reads its source from the checkpoint, lets the worker work, and commits effects and checkpoint
@@ -93,6 +95,7 @@ export class Processor {
   #state: ProcessorState = 'starting'
   #position = 0
   #saved = 0
+  #savedAtMs = 0
   #isHeldBack = false
   #failure: string | undefined
   #attempt = 1
@@ -162,14 +165,14 @@ export class Processor {
     const { head } = await store.log()
     if (lease.position > head) throw new CheckpointBeyondLogError(this.name, lease.position, head)
     this.#moved(lease.position)
-    this.#saved = lease.position
-    this.#isHeldBack = false
+    this.#setSaved(lease.position)
     this.#state = 'catching-up'
     await this.#options.worker.begin(lease)
     const signal = AbortSignal.any([lease.lost, this.#stopping.signal])
     for await (const page of new LogSource(store, tail, this.#options.worker.types).pages(lease.position, signal)) {
       await this.#processPage(page, lease, signal)
       if (signal.aborted) break
+      if (this.#isHeldBack && store.environment.clock.now() - this.#savedAtMs >= heldBackForMs) await this.#save(lease)
       if (page.events.length > 0 || page.through < tail.head) continue
       if (this.#isHeldBack) await this.#save(lease)
       await this.#options.worker.caughtUp?.(page.through)
@@ -193,7 +196,7 @@ export class Processor {
         this.#isHeldBack = work.isHeldBack ?? false
         if (!this.#isHeldBack) {
           if (!work.committed) await this.#commit(lease, through, effects)
-          this.#saved = through
+          this.#setSaved(through)
         }
         const done = events.findIndex(({ position }) => position > through)
         const count = done < 0 ? events.length : done
@@ -210,7 +213,12 @@ export class Processor {
   async #save(lease: Lease): Promise<void> {
     const position = this.#position
     await this.#commit(lease, position, this.#options.worker.heldBack?.())
+    this.#setSaved(position)
+  }
+
+  #setSaved(position: number): void {
     this.#saved = position
+    this.#savedAtMs = this.#context.store.environment.clock.now()
     this.#isHeldBack = false
   }
 

@@ -136,7 +136,12 @@ export class Documents implements DocumentStore {
   }
 
   async load(collection: string, documents: readonly LoadedDocument[]): Promise<void> {
-    for (const part of parts(documents)) await this.#inTable(collection, (known) => this.#insert(known, part))
+    // Two statements at a time: one is written down here while PostgreSQL carries the other out.
+    const remaining = parts(documents)
+    const insertParts = async (): Promise<void> => {
+      for (const part of remaining) await this.#inTable(collection, (known) => this.#insert(known, part))
+    }
+    await Promise.all([insertParts(), insertParts()])
   }
 
   async clear(collection: string): Promise<void> {
@@ -188,7 +193,7 @@ function missing(collection: string): StorageError {
   return new StorageError(`the collection ${collection} does not exist`)
 }
 
-function* parts(documents: readonly LoadedDocument[]): Iterable<readonly LoadedDocument[]> {
+function* parts(documents: readonly LoadedDocument[]): IterableIterator<readonly LoadedDocument[]> {
   let part: LoadedDocument[] = []
   let characters = 0
   for (const document of documents) {

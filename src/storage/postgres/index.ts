@@ -30,7 +30,7 @@ export interface PostgresOptions {
  *
  * Given a connection string, the store makes its own connections. They must not go through a pooler in transaction mode; for that, and to
  * share a pool with the rest of the program, hand in a `pg.Pool`. Of such a pool nothing is assumed, neither its isolation level nor that
- * sessions last longer than a transaction; a single caller is about a tenth slower then. It is not ended when the store is closed, and one
+ * sessions last longer than a transaction; a single caller is about a sixth slower then. It is not ended when the store is closed, and one
  * of its connections is kept for wake-ups.
  */
 export function postgres(connection: string | PostgresPool, options: PostgresOptions = {}): Storage {

@@ -5,7 +5,7 @@ import type { Database } from './database.ts'
 import { identifier } from './literal.ts'
 
 const backoff = { firstMs: 200, maxMs: 10_000 }
-/** Between one NOTIFY and the next: each costs an append that comes at the same time a tenth of a millisecond. */
+/** From one NOTIFY to the next. It is a transaction like any other: under load there would be one more for each commit, and nobody any earlier. */
 const announcePauseMs = 5
 /** How long a wake-up of our own may be under way before we believe that none ever arrives. */
 const echoTimeoutMs = 5_000
@@ -53,8 +53,8 @@ export class WakeUp {
     this.#sending ??= this.#send()
   }
 
+  /** What has been announced is still sent. */
   async close(): Promise<void> {
-    this.#announced = undefined
     this.#closing.abort()
     await Promise.all([...[...this.#stops].map((stop) => stop()), this.#sending])
   }

@@ -83,6 +83,10 @@ describeOnPostgres('wake-ups by NOTIFY', (url) => {
     for (let position = 1; position <= 1_000; position++) driver.announce(position)
     await eventually(() => expect(payloads.at(-1)).toMatch(/ 1000$/))
     expect(payloads.length).toBeLessThan(10)
+    // Also when the store is closed right afterwards.
+    for (let position = 1_001; position <= 1_003; position++) driver.announce(position)
+    await driver.close()
+    await eventually(() => expect(payloads.at(-1)).toMatch(/ 1003$/))
   })
 
   test('do without LISTEN where a pool has no connection to spare, and say so', async () => {
