@@ -1,3 +1,4 @@
+import type { Statement } from './database.ts'
 import { withLiterals } from './literal.ts'
 import type { Value } from './pool.ts'
 
@@ -18,3 +19,6 @@ export function writing(text: string, values: readonly Value[], { isDurable }: {
 export function indexWalk(text: string, values: readonly Value[]): string {
   return `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true); ${withLiterals(text, values)}`
 }
+
+/** The transaction is not flushed: a wake-up that is lost in a crash wakes nobody who is still there. */
+export const notify: Statement = { text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)" }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { MissingPackageError, StoreClosedError } from '../errors.ts'
 import type { Database, Listener, Session, Statement } from './database.ts'
-import { indexWalk } from './message.ts'
+import { indexWalk, notify } from './message.ts'
 import type { Row, Value } from './pool.ts'
 import { lastRows, plainRows } from './pool.ts'
 import { inTransaction } from './session.ts'
@@ -128,9 +128,6 @@ export class OwnedDatabase implements Database {
     return this.#pool
   }
 }
-
-/** The transaction is not flushed: a wake-up that is lost in a crash wakes nobody who is still there. */
-export const notify: Statement = { text: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)" }
 
 async function prepareSession(client: pg.ClientBase): Promise<void> {
   await client.query(sessionSettings)
