@@ -118,7 +118,7 @@ function suite(fresh: FreshStore): void {
   test('a rebuild that was interrupted goes on where it was', async () => {
     // Large events make small pages, so that there are some before and after the interruption.
     const { storage, run } = await storeWith(2_000, { data: { n: 0, text: 'x'.repeat(10_000) } })
-    const child = startCli(['projection', 'rebuild', 'counts', ...app, '--storage', storage], { env: { THINGS_PAUSE_MS: '2' } })
+    const child = startCli(['projection', 'rebuild', 'counts', ...app, '--storage', storage], { env: { THINGS_PAUSE_MS: '4' } })
     const position = async () =>
       jsonLines<{ name: string; position: number }>((await run('projections', '--json')).stdout).find(({ name }) => name === 'counts')
         ?.position ?? 0
