@@ -17,15 +17,20 @@ import { resolveStartPosition } from './start-position.ts'
 export interface Worker {
   /** Undefined: all of them. */
   readonly types: readonly string[] | undefined
-  /** Called when a lease was taken: what is remembered of an earlier one is worth nothing. */
-  begin(lease: Lease): Promise<void> | void
+  /**
+   * Called when a lease was taken: what is remembered of an earlier one is worth nothing. Returns the position to go on from, where that is further than
+   * the checkpoint, because what was held back has outlived the process.
+   */
+  begin(lease: Lease): Promise<number | void> | number | void
   /**
    * Works on the events, in order, as far as it gets; it may stop early to have its effects committed. It does not throw for an event that fails:
    * it returns what comes before that event, and the failure. `attempt` is 1, and counts up while the first event fails.
    */
   process(events: readonly RecordedEvent[], run: Run): Promise<Work>
-  /** The effects that `process` has held back so far; asked for when the checkpoint is about to be saved. */
-  heldBack?(): Omit<WriteSet, 'checkpoint'>
+  /** The effects that `process` has held back so far; asked for when the checkpoint is about to be saved. Undefined: not yet, and it stays where it is. */
+  heldBack?(): Work['effects']
+  /** Called when all events that there are have been processed, and some effects are held back: for what can only be done at the end. */
+  complete?(signal: AbortSignal): Promise<void>
   /** Called when all events that there are have been processed and their effects are committed. */
   caughtUp?(position: number): Promise<void>
 }
@@ -76,6 +81,8 @@ export interface ProcessingContext {
   readonly tail: LogTail
   readonly leases: LeaseKeeper
 }
+
+const nothing: Omit<WriteSet, 'checkpoint'> = { appends: [] }
 
 /** How long a checkpoint that moved without any effect may stay unsaved. */
 const idleSaveMs = 200
@@ -164,17 +171,22 @@ export class Processor {
     const { store, tail } = this.#context
     const { head } = await store.log()
     if (lease.position > head) throw new CheckpointBeyondLogError(this.name, lease.position, head)
-    this.#moved(lease.position)
+    const position = (await this.#options.worker.begin(lease)) ?? lease.position
+    this.#moved(position)
     this.#setSaved(lease.position)
+    this.#isHeldBack = position > lease.position
     this.#state = 'catching-up'
-    await this.#options.worker.begin(lease)
     const signal = AbortSignal.any([lease.lost, this.#stopping.signal])
-    for await (const page of new LogSource(store, tail, this.#options.worker.types).pages(lease.position, signal)) {
+    for await (const page of new LogSource(store, tail, this.#options.worker.types).pages(position, signal)) {
       await this.#processPage(page, lease, signal)
       if (signal.aborted) break
       if (this.#isHeldBack && store.environment.clock.now() - this.#savedAtMs >= heldBackForMs) await this.#save(lease)
       if (page.events.length > 0 || page.through < tail.head) continue
-      if (this.#isHeldBack) await this.#save(lease)
+      if (this.#isHeldBack) {
+        await this.#options.worker.complete?.(signal)
+        if (signal.aborted) break
+        await this.#save(lease)
+      }
       await this.#options.worker.caughtUp?.(page.through)
       await this.#recover(lease)
       this.#state = 'live'
@@ -212,7 +224,9 @@ export class Processor {
 
   async #save(lease: Lease): Promise<void> {
     const position = this.#position
-    await this.#commit(lease, position, this.#options.worker.heldBack?.())
+    const effects = this.#isHeldBack ? this.#options.worker.heldBack?.() : nothing
+    if (!effects) return
+    await this.#commit(lease, position, effects)
     this.#setSaved(position)
   }
 
@@ -222,7 +236,7 @@ export class Processor {
     this.#isHeldBack = false
   }
 
-  async #commit(lease: Lease, position: number, effects: Omit<WriteSet, 'checkpoint'> = { appends: [] }): Promise<void> {
+  async #commit(lease: Lease, position: number, effects: Omit<WriteSet, 'checkpoint'> = nothing): Promise<void> {
     const checkpoint = { processor: this.name, epoch: lease.epoch, position }
     await this.#context.store.commit({ ...effects, checkpoint }, { duplicates: 'skip' })
   }

@@ -5,6 +5,7 @@ import { decodeEvent } from '../schema/upcast.ts'
 import type { CollectionSpec, DocumentStore, LoadedDocument } from '../storage/document-port.ts'
 import type { DocumentWrite, WriteSet } from '../storage/write-set.ts'
 import { encodeField, wordsOf } from './field.ts'
+import { KeyFilter } from './key-filter.ts'
 import { withoutVersion } from './versioned.ts'
 import type { AnyProjection } from './projection.ts'
 import { foldOne, keysOf } from './projection.ts'
@@ -41,6 +42,8 @@ export class FoldWorker implements Worker {
   /** The newer and the older half of what is remembered; null stands for a document that is not there. */
   #recent = new Map<string, unknown>()
   #older = new Map<string, unknown>()
+  /** What can be in the collection, where that is known: most documents are new, and need not be looked for. */
+  #written: KeyFilter | undefined
   /** Of a document as JSON, as the last page had it. */
   #typicalBytes = 1
 
@@ -52,10 +55,17 @@ export class FoldWorker implements Worker {
     this.#options = options
   }
 
-  begin(_lease?: Lease): void {
+  /** With a lease at the beginning of the log the collection is known to be empty; else nothing is known of it. */
+  begin(lease?: Lease): void {
+    this.#written = lease?.position === 0 ? new KeyFilter() : undefined
     this.#changed.clear()
     this.#recent.clear()
     this.#older.clear()
+  }
+
+  /** How many documents have changed since the last ones were given to be written. */
+  get held(): number {
+    return this.#changed.size
   }
 
   async caughtUp(position: number): Promise<void> {
@@ -90,6 +100,7 @@ export class FoldWorker implements Worker {
     for (const [key, document] of this.#changed) {
       documents.push({ collection: this.#collection.id, ...encodeDocument(this.#projection, this.#collection, key, document) })
       this.#recent.set(key, document)
+      this.#written?.add(key)
     }
     this.#changed.clear()
     return { appends: [], documents }
@@ -127,7 +138,11 @@ export class FoldWorker implements Worker {
       this.#recent = new Map()
     }
     const missing = new Set<string>()
-    for (const some of keys) for (const key of some) if (!this.#isKnown(key)) missing.add(key)
+    for (const some of keys)
+      for (const key of some)
+        if (!this.#isKnown(key))
+          if (this.#written?.mayHave(key) ?? true) missing.add(key)
+          else this.#recent.set(key, null)
     if (missing.size === 0) return
     const found = await this.#documents.get(this.#collection.id, [...missing])
     for (const key of missing) {

@@ -1,15 +1,17 @@
 import type { ReadModelWrites } from '../aggregate/handle-command.ts'
 import type { RecordedEvent } from '../message/event.ts'
+import type { Lease } from '../processing/lease-keeper.ts'
 import type { Work, Worker } from '../processing/processor.ts'
 import { decodeEvent } from '../schema/upcast.ts'
 import type { CollectionSpec } from '../storage/document-port.ts'
 import { VersionConflictError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { idOf } from '../storage/stream-name.ts'
-import type { DocumentWrite, WriteSet } from '../storage/write-set.ts'
-import { encodeDocument, FoldWorker } from './fold-worker.ts'
+import type { DocumentWrite } from '../storage/write-set.ts'
+import { encodeDocument } from './fold-worker.ts'
 import type { AnyProjection } from './projection.ts'
 import { foldOne } from './projection.ts'
+import { ReadModelWorker } from './read-model-worker.ts'
 import type { Versioned } from './versioned.ts'
 
 /** One inline projection as it is read now. */
@@ -66,7 +68,7 @@ export class InlineWorker implements Worker {
   readonly #collection: CollectionSpec
   readonly #store: EventStore
   readonly #isLive: () => boolean
-  readonly #building: FoldWorker
+  readonly #building: ReadModelWorker
 
   constructor(
     projection: AnyProjection,
@@ -79,16 +81,20 @@ export class InlineWorker implements Worker {
     this.#collection = collection
     this.#store = store
     this.#isLive = isLive
-    this.#building = new FoldWorker(projection, collection, store.driver.documents, { isBeingBuilt: () => !isLive(), whenCaughtUp })
+    this.#building = new ReadModelWorker(projection, collection, store, { isBeingBuilt: () => !isLive(), whenCaughtUp })
     this.types = this.#building.types
   }
 
-  begin(): void {
-    this.#building.begin()
+  begin(lease: Lease): Promise<number> {
+    return this.#building.begin(lease)
   }
 
-  heldBack(): Omit<WriteSet, 'checkpoint'> {
+  heldBack(): Work['effects'] {
     return this.#building.heldBack()
+  }
+
+  complete(signal: AbortSignal): Promise<void> {
+    return this.#building.complete(signal)
   }
 
   async caughtUp(position: number): Promise<void> {

@@ -5,11 +5,11 @@ import { Processor } from '../processing/processor.ts'
 import { documentsOf } from './documents.ts'
 import type { Documents } from './documents.ts'
 import { ProjectionBuildingError } from './errors.ts'
-import { FoldWorker } from './fold-worker.ts'
 import { InlineWorker } from './inline.ts'
 import type { Generation } from './generation.ts'
 import { dispensable, fits, generationsOf, maintained, nextGeneration, readable } from './generation.ts'
 import type { AnyProjection } from './projection.ts'
+import { ReadModelWorker } from './read-model-worker.ts'
 import { versioned, withoutVersion } from './versioned.ts'
 
 /** How often to look which generations there are, since other processes build and retire them too. */
@@ -182,7 +182,7 @@ export class ReadModel {
     const whenCaughtUp = (): Promise<void> => this.#complete(generation.id)
     const isRead = (): boolean => this.current?.id === generation.id
     if (this.projection.inline) return new InlineWorker(this.projection, generation, store, isRead, whenCaughtUp)
-    return new FoldWorker(this.projection, generation, store.driver.documents, { isBeingBuilt: () => !isRead(), whenCaughtUp })
+    return new ReadModelWorker(this.projection, generation, store, { isBeingBuilt: () => !isRead(), whenCaughtUp })
   }
 
   /** A generation that was being built has caught up: it gets its indexes, and takes over unless what is read now is still further. */
