@@ -30,6 +30,12 @@ export const metricNames = {
   headwater_processor_failures_total: 'failed attempts, by processor',
   headwater_processor_position: 'checkpoint, by processor',
   headwater_processor_lag_events: 'events between the checkpoint and the end of the log, by processor',
+  headwater_transport_published_total: 'messages that the broker has confirmed, by transport and topic',
+  headwater_transport_publish_failures_total: 'messages that it has refused or not confirmed in time, by transport and topic',
+  headwater_transport_publish_duration_ms: 'time from handing messages over to their confirmation, by transport and topic',
+  headwater_transport_received_total: 'messages received, by transport, topic and group',
+  headwater_transport_held: 'messages received and not finished yet, by transport, topic and group',
+  headwater_transport_disconnects_total: 'connections lost, by transport',
   headwater_snapshot_failures_total: 'snapshots that could not be written, by aggregate',
 } as const
 export type MetricName = keyof typeof metricNames
