@@ -54,6 +54,7 @@ export {
   ConditionFailedError,
   FencedError,
   IdReusedError,
+  InboxConflictError,
   InvalidEventError,
   LogGapError,
   MissingPackageError,

@@ -7,6 +7,10 @@ export interface Lease {
   readonly epoch: number
   /** The checkpoint when the lease was taken. */
   readonly position: number
+  /** What was kept with the checkpoint. */
+  readonly state: string | undefined
+  /** True when the last owner did not give its lease back: it has probably died. */
+  readonly abandoned: boolean
   /** Aborted when the lease is lost, or may be: whoever works under it stops. The store refuses late writes in any case. */
   readonly lost: AbortSignal
 }
@@ -53,15 +57,20 @@ export class LeaseKeeper {
     if (processors.length > 0) await this.#store.driver.processors.release({ owner: this.owner, processors })
   }
 
-  /** The lease on the processor, or how long to wait before asking again, because somebody else has it. */
-  async claim(processor: string, startAt: number): Promise<Lease | { readonly heldBy: string; readonly retryInMs: number }> {
+  /** The lease on the processor, or how long to wait before asking again, because somebody else has it. With `takesOver` it is taken from whoever has it. */
+  async claim(
+    processor: string,
+    startAt: number,
+    { takesOver = false }: { readonly takesOver?: boolean } = {},
+  ): Promise<Lease | { readonly heldBy: string; readonly retryInMs: number }> {
     const askedMs = this.#store.environment.clock.now()
-    const claim = await this.#store.driver.processors.claim({ processor, owner: this.owner, ttlMs: this.ttlMs, startAt })
+    const claim = await this.#store.driver.processors.claim({ processor, owner: this.owner, ttlMs: this.ttlMs, startAt, takesOver })
     if (!claim.claimed) return { heldBy: claim.owner, retryInMs: Math.max(50, Math.min(claim.expiresInMs, this.ttlMs / 3)) }
     const controller = new AbortController()
     this.#held.get(processor)?.controller.abort()
     this.#held.set(processor, { epoch: claim.epoch, controller, validUntilMs: askedMs + this.ttlMs })
-    return { processor, epoch: claim.epoch, position: claim.position, lost: controller.signal }
+    const { epoch, position, state, abandoned } = claim
+    return { processor, epoch, position, state, abandoned, lost: controller.signal }
   }
 
   async release(lease: Lease): Promise<void> {

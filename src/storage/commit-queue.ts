@@ -179,6 +179,7 @@ function sizeOf(set: WriteSet): { readonly items: number; readonly bytes: number
     items++
     bytes += write.document?.length ?? 0
   }
+  items += set.inbox?.messages.length ?? 0
   return { items, bytes }
 }
 
@@ -213,6 +214,7 @@ class Independence {
 function* uniqueNames(set: WriteSet): Iterable<string> {
   for (const { events } of set.appends) for (const { id, source } of events) yield `${id}\n${source}`
   if (set.receipt) yield `command\n${set.receipt.commandId}`
+  if (set.inbox) yield `inbox\n${set.inbox.consumer}`
   if (set.checkpoint) yield `processor\n${set.checkpoint.processor}`
   for (const { collection, key } of set.documents ?? []) yield `document\n${collection}\n${key}`
   for (const { stream, aggregate } of set.snapshots ?? []) yield `snapshot\n${aggregate}\n${stream}`

@@ -42,6 +42,15 @@ export class FencedError extends HeadwaterError {
   readonly code = 'fenced'
 }
 
+/** Another process has finished one of the messages in the meantime. The pipeline finds out which, and leaves them out. */
+export class InboxConflictError extends HeadwaterError {
+  readonly code = 'inbox-conflict'
+
+  constructor(consumer: string) {
+    super(`${consumer} has finished one of these messages already`)
+  }
+}
+
 /** A name, payload or batch is over its limit, or holds what cannot be stored as JSON. Refused before it is queued. */
 export class InvalidEventError extends HeadwaterError {
   readonly code = 'invalid-event'

@@ -6,7 +6,14 @@ import { CommitQueue, defaultQueueLimits } from './commit-queue.ts'
 import { findStored, firstResult, withoutStored } from './duplicates.ts'
 import type { Limits } from './encode.ts'
 import { checkName, defaultLimits, encodeEvent } from './encode.ts'
-import { CommandIdReusedError, ConditionFailedError, FencedError, InvalidEventError, VersionConflictError } from './errors.ts'
+import {
+  CommandIdReusedError,
+  ConditionFailedError,
+  FencedError,
+  InboxConflictError,
+  InvalidEventError,
+  VersionConflictError,
+} from './errors.ts'
 import { LogGapError } from './errors.ts'
 import type { LogFilter, LogRange, LogState, StorageDriver, Storage, StreamInfo } from './port.ts'
 import type { AppendCondition, Committed, EncodedEvent, ExpectedVersion, Verdict, WriteSet } from './write-set.ts'
@@ -290,6 +297,8 @@ function errorOf(verdict: Exclude<Verdict, Committed | { readonly status: 'dupli
       return new VersionConflictError(verdict.stream, verdict.expected, verdict.actual)
     case 'condition-failed':
       return new ConditionFailedError(verdict.position)
+    case 'in-inbox':
+      return new InboxConflictError(set.inbox!.consumer)
     case 'receipt-exists':
       return new CommandIdReusedError(`the command ${set.receipt?.commandId} has been carried out already`)
     case 'fenced':

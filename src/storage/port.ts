@@ -1,6 +1,6 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { DocumentStore } from './document-port.ts'
-import type { EventQuery, Receipt, Verdict, WriteSet } from './write-set.ts'
+import type { CheckpointMove, EventQuery, MessageIdentity, Receipt, Verdict, WriteSet } from './write-set.ts'
 
 /**
  * What a database must do to be Headwater's store. The core brings order to what callers want (validation, group commit, retries, paging);
@@ -16,7 +16,7 @@ export interface StorageDriver {
    * order. A set that is refused leaves no trace and does not touch the others.
    *
    * The caller sees to it that no two sets of a call depend on each other: a stream stands in one set only, unless all its appends say
-   * `'any'`; no event id, command id or processor stands in two; no set has a condition on the events of one before it.
+   * `'any'`; no event id, command id, processor or consumer of an inbox stands in two; no set has a condition on the events of one before it.
    *
    * Positions are dense and in commit order over all processes: sets with events are numbered under one lock that is taken before anything
    * is read. Rejects only for reasons that concern the whole call; then nothing is committed, or the acknowledgement was lost.
@@ -33,7 +33,7 @@ export interface StorageDriver {
   readLog(range: LogRange): Promise<readonly RecordedEvent[]>
 
   /** The stored events with these identities, in no particular order; unknown ones are left out. */
-  findEvents(identities: readonly EventIdentity[]): Promise<readonly RecordedEvent[]>
+  findEvents(identities: readonly MessageIdentity[]): Promise<readonly RecordedEvent[]>
 
   /** A usable snapshot of the stream, if asked for and there is one, and the events after it (at most `limit`), in one round trip. */
   loadStream(load: StreamLoad): Promise<LoadedStream>
@@ -46,6 +46,7 @@ export interface StorageDriver {
   listStreams(page: { readonly category?: string; readonly after?: string; readonly limit: number }): Promise<readonly StreamInfo[]>
 
   readonly documents: DocumentStore
+  readonly inbox: Inbox
   readonly processors: ProcessorStore
 
   /**
@@ -76,11 +77,6 @@ export interface StorageCapabilities {
   readonly parallelCommits: number
   /** Whether user code may bring SQL of its own (`transaction`), and in which dialect. */
   readonly sql: 'sqlite' | 'postgres' | false
-}
-
-export interface EventIdentity {
-  readonly source: string
-  readonly id: string
 }
 
 export interface StreamRange {
@@ -143,13 +139,28 @@ export interface StreamInfo {
   readonly position: number
 }
 
+/** What consumers have finished: entries are made by write sets. */
+export interface Inbox {
+  /** Those of the messages that the consumer has finished, in no particular order. */
+  find(consumer: string, messages: readonly MessageIdentity[]): Promise<readonly MessageIdentity[]>
+  /** Forgets at most `limit` entries of the consumer that were made before this time, in milliseconds since 1970; returns how many. */
+  forget(request: { readonly consumer: string; readonly beforeMs: number; readonly limit: number }): Promise<number>
+}
+
 /** Who runs which processor, how far it is, and the epoch that fences off those who did before. Lease times are the database's own. */
 export interface ProcessorStore {
   /**
-   * Takes the processor for `owner` if nobody holds it: the lease is new, expired, or already the owner's. Each successful claim raises the
-   * epoch, so that whatever an earlier owner still tries to write is refused. A processor that does not exist begins at `startAt`.
+   * Takes the processor for `owner` if nobody holds it: the lease is new, expired, or already the owner's; with `takesOver` also if somebody does, because a
+   * broker has given the work to this process. Each successful claim raises the epoch, so that whatever an earlier owner still tries to write is
+   * refused. A processor that does not exist begins at `startAt`.
    */
-  claim(claim: { readonly processor: string; readonly owner: string; readonly ttlMs: number; readonly startAt: number }): Promise<Claim>
+  claim(claim: {
+    readonly processor: string
+    readonly owner: string
+    readonly ttlMs: number
+    readonly startAt: number
+    readonly takesOver?: boolean
+  }): Promise<Claim>
 
   /** Prolongs the leases that are still the owner's with the epoch given; returns the names of those. */
   renew(renewal: {
@@ -164,7 +175,7 @@ export interface ProcessorStore {
   /** Notes why the processor stands still, or null when it runs again, for operators to see. Ignored when the epoch is not current. */
   report(report: { readonly processor: string; readonly epoch: number; readonly failure: string | null }): Promise<void>
 
-  /** Puts the checkpoint somewhere else and raises the epoch, so that whoever runs it starts again from there. */
+  /** Puts the checkpoint somewhere else, without a state, and raises the epoch, so that whoever runs it starts again from there. */
   reset(reset: { readonly processor: string; readonly position: number }): Promise<void>
 
   remove(processor: string): Promise<void>
@@ -173,7 +184,15 @@ export interface ProcessorStore {
 }
 
 export type Claim =
-  | { readonly claimed: true; readonly epoch: number; readonly position: number }
+  | {
+      readonly claimed: true
+      readonly epoch: number
+      readonly position: number
+      /** What was kept with the checkpoint. */
+      readonly state: string | undefined
+      /** True when the last owner did not give its lease back: it has probably died. */
+      readonly abandoned: boolean
+    }
   | { readonly claimed: false; readonly owner: string; readonly expiresInMs: number }
 
 export interface ProcessorInfo {
@@ -190,7 +209,7 @@ export interface ProcessorInfo {
 export interface SqlTransaction {
   query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly Row[] }>
   /** False when the epoch is not the processor's any more, or the checkpoint is further already: then the work must not be committed. */
-  moveCheckpoint(move: { readonly processor: string; readonly epoch: number; readonly position: number }): Promise<boolean>
+  moveCheckpoint(move: CheckpointMove): Promise<boolean>
 }
 
 /** A store that is not opened yet: what `sqlite(path)` and `postgres(url)` return. */

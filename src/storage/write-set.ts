@@ -58,6 +58,21 @@ export interface CheckpointMove {
   readonly processor: string
   readonly epoch: number
   readonly position: number
+  /** What else must be known to go on from there, as text; it replaces what was kept with the checkpoint before. Default: nothing. */
+  readonly state?: string | undefined
+}
+
+/** Messages that a consumer has finished, so that it can recognise them when they come again. */
+export interface InboxEntries {
+  readonly consumer: string
+  /** Each at most once. */
+  readonly messages: readonly MessageIdentity[]
+}
+
+/** What makes a message the same one, wherever and however often it appears. */
+export interface MessageIdentity {
+  readonly source: string
+  readonly id: string
 }
 
 export interface DocumentWrite {
@@ -99,6 +114,7 @@ export interface WriteSet {
   readonly appends: readonly StreamAppend[]
   readonly conditions?: readonly AppendCondition[]
   readonly checkpoint?: CheckpointMove
+  readonly inbox?: InboxEntries
   readonly documents?: readonly DocumentWrite[]
   readonly receipt?: Receipt
   readonly snapshots?: readonly SnapshotWrite[]
@@ -113,7 +129,9 @@ export type Verdict =
   | { readonly status: 'condition-failed'; readonly position: number }
   /** At least one event's (source, id) is in the log already. Looked for before versions and conditions. */
   | { readonly status: 'duplicate-id' }
-  /** The command's receipt is in the store already. Looked for before everything but the fence. */
+  /** At least one of the messages is in the consumer's inbox already. Looked for before everything but the fence. */
+  | { readonly status: 'in-inbox' }
+  /** The command's receipt is in the store already. Looked for before everything but the fence and the inbox. */
   | { readonly status: 'receipt-exists' }
   /** The checkpoint's epoch is not the processor's any more (or the processor is unknown: 0), or its position is behind the processor's. */
   | { readonly status: 'fenced'; readonly actualEpoch: number }

@@ -7,7 +7,15 @@ import type { RecordedEvent } from '../../src/message/event.ts'
 import { StoreClosedError, UnsupportedStoreError } from '../../src/storage/errors.ts'
 import type { Storage, StorageDriver, StoredReceipt } from '../../src/storage/port.ts'
 import { categoryOf } from '../../src/storage/stream-name.ts'
-import type { Committed, ExpectedVersion, SnapshotWrite, StreamAppend, Verdict, WriteSet } from '../../src/storage/write-set.ts'
+import type {
+  Committed,
+  ExpectedVersion,
+  MessageIdentity,
+  SnapshotWrite,
+  StreamAppend,
+  Verdict,
+  WriteSet,
+} from '../../src/storage/write-set.ts'
 import { MemoryDocuments } from './memory-documents.ts'
 import { MemoryProcessors } from './memory-processors.ts'
 
@@ -38,6 +46,7 @@ export class MemoryStore {
   readonly snapshots = new Map<string, SnapshotWrite>()
   readonly processors = new MemoryProcessors()
   readonly documents = new MemoryDocuments(this.processors)
+  readonly inbox = new Map<string, number>()
   readonly listeners = new Set<() => void>()
 
   driver(): StorageDriver {
@@ -85,6 +94,17 @@ export class MemoryStore {
             .map(([stream, events]) => ({ stream, version: events.length, position: events.at(-1)!.position })),
         ),
       documents: this.documents.port(opened),
+      inbox: {
+        find: (consumer, messages) => opened(() => messages.filter((message) => this.inbox.has(entryOf(consumer, message)))),
+        forget: ({ consumer, beforeMs, limit }) =>
+          opened(() => {
+            const old = [...this.inbox].filter(
+              ([entry, timeMs]) => timeMs < beforeMs && entry.startsWith(JSON.stringify([consumer]).slice(0, -1)),
+            )
+            for (const [entry] of old.slice(0, limit)) this.inbox.delete(entry)
+            return Math.min(old.length, limit)
+          }),
+      },
       processors: this.processors.port(opened),
       transaction: () => Promise.reject(new Error('there is no SQL in memory')),
       listen: (onCommit) =>
@@ -109,12 +129,13 @@ export class MemoryStore {
   }
 
   /** Why the set would be refused now, in the order in which the port wants to be told; undefined when it would be committed. */
-  judge({ appends, conditions = [], checkpoint, receipt }: WriteSet): Verdict | undefined {
+  judge({ appends, conditions = [], checkpoint, inbox, receipt }: WriteSet): Verdict | undefined {
     if (checkpoint) {
       const actualEpoch = this.processors.epochOf(checkpoint.processor)
       const isLate = checkpoint.position < (this.processors.positionOf(checkpoint.processor) ?? 0)
       if (actualEpoch !== checkpoint.epoch || isLate) return { status: 'fenced', actualEpoch }
     }
+    if (inbox?.messages.some((message) => this.inbox.has(entryOf(inbox.consumer, message)))) return { status: 'in-inbox' }
     if (receipt && this.receipts.has(receipt.commandId)) return { status: 'receipt-exists' }
     if (appends.some(({ events }) => events.some((event) => this.identities.has(identityOf(event))))) return { status: 'duplicate-id' }
     for (const { stream, expectedVersion: expected } of appends) {
@@ -128,11 +149,12 @@ export class MemoryStore {
     return undefined
   }
 
-  #apply({ appends, checkpoint, documents = [], receipt, snapshots = [] }: WriteSet): Committed {
+  #apply({ appends, checkpoint, documents = [], inbox, receipt, snapshots = [] }: WriteSet): Committed {
     const head = this.log.length
     const versions = appends.map((append) => this.#append(append))
     const eventCount = this.log.length - head
     if (checkpoint) this.processors.move(checkpoint)
+    for (const message of inbox?.messages ?? []) this.inbox.set(entryOf(inbox!.consumer, message), Date.now())
     for (const write of documents) this.documents.write(write)
     const firstPosition = eventCount > 0 ? head + 1 : head
     if (receipt) this.receipts.set(receipt.commandId, { ...receipt, firstPosition, position: this.log.length, eventCount })
@@ -156,6 +178,10 @@ export class MemoryStore {
     }
     return history.length
   }
+}
+
+function entryOf(consumer: string, { source, id }: MessageIdentity): string {
+  return JSON.stringify([consumer, source, id])
 }
 
 export function isMet(expected: ExpectedVersion, actual: number): boolean {

@@ -11,6 +11,7 @@ interface Processor {
   expiresAtMs: number
   failure: string | undefined
   movedAtMs: number
+  state: string | undefined
 }
 
 export class MemoryProcessors {
@@ -26,9 +27,9 @@ export class MemoryProcessors {
     return this.#processors.get(processor)?.position
   }
 
-  move({ processor, position }: CheckpointMove): void {
+  move({ processor, position, state }: CheckpointMove): void {
     const found = this.#processors.get(processor)!
-    if (position > found.position) Object.assign(found, { position, movedAtMs: Date.now() })
+    Object.assign(found, { position, state, ...(position > found.position && { movedAtMs: Date.now() }) })
   }
 
   remove(processor: string): void {
@@ -37,17 +38,21 @@ export class MemoryProcessors {
 
   port(opened: Opened): ProcessorStore {
     return {
-      claim: ({ processor, owner, ttlMs, startAt }) =>
+      claim: ({ processor, owner, ttlMs, startAt, takesOver = false }) =>
         opened(() => {
           const nowMs = Date.now()
           const found = this.#processors.get(processor)
-          if (found?.owner !== undefined && found.owner !== owner && found.expiresAtMs > nowMs)
-            return { claimed: false, owner: found.owner, expiresInMs: found.expiresAtMs - nowMs }
+          const holder = found?.owner === owner ? undefined : found?.owner
+          const expiresInMs = (found?.expiresAtMs ?? 0) - nowMs
+          if (!takesOver && holder !== undefined && expiresInMs > 0) return { claimed: false, owner: holder, expiresInMs }
+          const abandoned = holder !== undefined && expiresInMs <= 0
           const epoch = ++this.#lastEpoch
           const lease = { epoch, owner, expiresAtMs: nowMs + ttlMs }
-          const claimed = found ? Object.assign(found, lease) : { ...lease, position: startAt, failure: undefined, movedAtMs: nowMs }
+          const claimed = found
+            ? Object.assign(found, lease)
+            : { ...lease, position: startAt, failure: undefined, movedAtMs: nowMs, state: undefined }
           this.#processors.set(processor, claimed)
-          return { claimed: true, epoch, position: claimed.position }
+          return { claimed: true, epoch, position: claimed.position, state: claimed.state, abandoned }
         }),
       renew: ({ owner, ttlMs, held }) =>
         opened(() =>
@@ -73,7 +78,7 @@ export class MemoryProcessors {
       reset: ({ processor, position }) =>
         opened(() => {
           const found = this.#processors.get(processor)
-          if (found) Object.assign(found, { position, epoch: ++this.#lastEpoch, movedAtMs: Date.now() })
+          if (found) Object.assign(found, { position, state: undefined, epoch: ++this.#lastEpoch, movedAtMs: Date.now() })
         }),
       remove: (processor) => opened(() => this.remove(processor)),
       list: () =>

@@ -11,6 +11,16 @@ const reasons: Readonly<Record<Exclude<Verdict['status'], 'committed'>, (set: Wr
   'condition-failed': (set) => ({ ...set, conditions: [{ query: { items: [{ streams: ['there:1'] }] }, after: 0 }] }),
   'duplicate-id': (set) => ({ ...set, appends: [...set.appends, append('there:2', 'any', [event({ id: 'stored' })])] }),
   'receipt-exists': (set) => ({ ...set, receipt: { commandId: 'carried out', target: 'there:1', payloadHash: 'h', version: 1 } }),
+  'in-inbox': (set) => ({
+    ...set,
+    inbox: {
+      consumer: 'c',
+      messages: [
+        { source: 's', id: 'new' },
+        { source: 's', id: 'finished' },
+      ],
+    },
+  }),
   fenced: (set) => ({ ...set, checkpoint: { ...set.checkpoint!, epoch: set.checkpoint!.epoch - 1 } }),
 }
 
@@ -20,6 +30,7 @@ async function furnish(driver: StorageDriver): Promise<number> {
   await mustCommit(driver, {
     appends: [append('there:1', 'any', [event({ id: 'stored' })])],
     receipt: { commandId: 'carried out', target: 'there:1', payloadHash: 'h', version: 1 },
+    inbox: { consumer: 'c', messages: [{ source: 's', id: 'finished' }] },
   })
   const claim = await driver.processors.claim({ processor: 'summary', owner: 'me', ttlMs: 60_000, startAt: 0 })
   assert.ok(claim.claimed)

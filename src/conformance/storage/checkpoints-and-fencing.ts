@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { StorageDriver } from '../../storage/port.ts'
 import type { DocumentWrite, WriteSet } from '../../storage/write-set.ts'
 import type { BehaviourGroup } from './behaviour.ts'
 import { claimed, infoOf } from './leases.ts'
@@ -56,6 +57,27 @@ export const checkpointsAndFencing: BehaviourGroup = {
       const { epoch } = await claimed(driver, 'p', 'a')
       assert.deepEqual(await commit(driver, moving(epoch, 9)), { status: 'committed', firstPosition: 0, position: 0, versions: [] })
       assert.equal((await infoOf(driver, 'p'))?.position, 9)
+    },
+
+    async 'what is kept with a checkpoint is told to whoever claims the processor, and goes with the next move'({ driver, reopen }) {
+      const { epoch } = await claimed(driver, 'p', 'a')
+      const state = '{"done":"5-7","text":"\\"…\\" \\\\ 😀"}'
+      const stateFor = async (through: StorageDriver): Promise<unknown> => {
+        const claim = await through.processors.claim({ processor: 'p', owner: 'a', ttlMs: 60_000, startAt: 0 })
+        return claim.claimed && [claim.position, claim.state]
+      }
+      await mustCommit(driver, { appends: [], checkpoint: { processor: 'p', epoch, position: 3, state } })
+      assert.deepEqual(await stateFor(await reopen()), [3, state])
+      const second = await claimed(driver, 'p', 'a')
+      await mustCommit(driver, { appends: [], checkpoint: { processor: 'p', epoch: second.epoch, position: 3, state: 'other' } })
+      assert.deepEqual(await stateFor(driver), [3, 'other'])
+      const third = await claimed(driver, 'p', 'a')
+      await mustCommit(driver, moving(third.epoch, 4, { appends: [append('order:1')] }))
+      assert.deepEqual(await stateFor(driver), [4, undefined])
+      const fourth = await claimed(driver, 'p', 'a')
+      await mustCommit(driver, { appends: [], checkpoint: { processor: 'p', epoch: fourth.epoch, position: 5, state } })
+      await driver.processors.reset({ processor: 'p', position: 2 })
+      assert.deepEqual(await stateFor(driver), [2, undefined])
     },
 
     async 'it is noted when a checkpoint moved'({ driver }) {

@@ -76,6 +76,31 @@ export const leases: BehaviourGroup = {
       assert.equal((await infoOf(driver, 'p'))?.owner, 'b')
     },
 
+    async 'whoever was given the work by somebody else takes a lease over that is held, and fences its owner off'({ driver, reopen }) {
+      const { epoch } = await claimed(driver, 'p', 'a')
+      const other = await reopen()
+      const claim = await other.processors.claim({ processor: 'p', owner: 'b', ttlMs: long, startAt: 0, takesOver: true })
+      assert.ok(claim.claimed && claim.epoch > epoch && !claim.abandoned)
+      assert.ok(await isRefused(driver, 'p', 'a'))
+      const [verdict] = await driver.commit([{ appends: [], checkpoint: { processor: 'p', epoch, position: 1 } }])
+      assert.equal(verdict?.status, 'fenced')
+    },
+
+    async 'who takes over from an owner that did not give its lease back is told so'({ driver, reopen }) {
+      const other = await reopen()
+      const abandonedFor = async (owner: string): Promise<boolean | undefined> => {
+        const claim = await other.processors.claim({ processor: 'p', owner, ttlMs: 1, startAt: 0 })
+        return claim.claimed ? claim.abandoned : undefined
+      }
+      assert.equal(await abandonedFor('a'), false)
+      assert.equal(await abandonedFor('a'), false)
+      await eventually('the lease expires', async () => (await infoOf(driver, 'p'))?.owner === undefined)
+      assert.equal(await abandonedFor('b'), true)
+      await driver.processors.release({ owner: 'b', processors: ['p'] })
+      assert.equal(await abandonedFor('c'), false)
+      await driver.processors.reset({ processor: 'p', position: 0 })
+    },
+
     async 'the owner may claim again, which raises the epoch and keeps the position'({ driver }) {
       const first = await claimed(driver, 'p', 'a', { startAt: 5 })
       const second = await claimed(driver, 'p', 'a', { startAt: 9 })

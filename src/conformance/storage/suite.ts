@@ -12,6 +12,7 @@ import { documentsLifecycle } from './documents-lifecycle.ts'
 import { documentsSearch } from './documents-search.ts'
 import { documentsWrite } from './documents-write.ts'
 import { filters } from './filters.ts'
+import { inbox } from './inbox.ts'
 import { leases } from './leases.ts'
 import { limits } from './limits.ts'
 import { opening } from './opening.ts'
@@ -53,6 +54,7 @@ const groups: readonly BehaviourGroup[] = [
   limits,
   snapshots,
   receipts,
+  inbox,
   leases,
   checkpointsAndFencing,
   documentsWrite,

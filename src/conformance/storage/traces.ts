@@ -14,7 +14,8 @@ export async function makeCollection(driver: StorageDriver, id: string = collect
 export function everything(stream: string, processor: string, epoch: number): WriteSet {
   return {
     appends: [append(stream, 'no-stream', [event({ tags: [`of:${stream}`] })]), append(`${stream}-audit`)],
-    checkpoint: { processor, epoch, position: 7 },
+    checkpoint: { processor, epoch, position: 7, state: 'new' },
+    inbox: { consumer: 'c', messages: [{ source: 's', id: stream }] },
     documents: [{ collection, key: stream, document: '{"state":"new"}', fields: ['new'], words: 'new summary' }],
     receipt: { commandId: `command of ${stream}`, target: stream, payloadHash: 'hash', version: 1 },
     snapshots: [{ stream, aggregate: 'order', schemaVersion: 1, version: 1, state: '{"state":"new"}' }],
@@ -34,6 +35,7 @@ export async function tracesOf(driver: StorageDriver, stream: string): Promise<u
     documents: await driver.documents.count(collection),
     inState: await driver.documents.find(collection, { where: [{ field: 0, in: ['new'] }], sort: [], limit: 10 }),
     withWords: await driver.documents.find(collection, { where: [], words: ['summary'], sort: [], limit: 10 }),
+    inbox: await driver.inbox.find('c', [{ source: 's', id: stream }]),
     receipt: await driver.findReceipt(`command of ${stream}`),
     snapshot: (await driver.loadStream({ stream, snapshot: { aggregate: 'order', schemaVersion: 1 }, limit: 10 })).snapshot,
   }

@@ -3,15 +3,16 @@ import { splitJson } from './literal.ts'
 import type { Names } from './schema.ts'
 
 /** What the functions say of a write set; 0 is committed. The lowest that applies wins. */
-export const refusals = { fenced: 1, receiptExists: 2, duplicateId: 3, versionConflict: 4, conditionFailed: 5 } as const
+export const refusals = { fenced: 1, inInbox: 2, receiptExists: 3, duplicateId: 4, versionConflict: 5, conditionFailed: 6 } as const
 
 /**
  * A commit is one call of one function, in a transaction of its own. The functions judge and write; they trust the caller only in what
  * `StorageDriver.commit` demands of its callers.
  *
- * Locks are taken in this order, here and everywhere: rows of processors, by name; the order lock; rows of documents, by collection and key;
- * rows of snapshots. The rows of processors come first because somebody may hold one for long (a process that was stopped in the middle of a
- * SQL projection): whoever waits for it must not hold the order lock meanwhile, for which everybody waits. The order lock comes before
+ * Locks are taken in this order, here and everywhere: rows of processors, by name; entries of the inbox, by consumer and message; the order
+ * lock; rows of documents, by collection and key; rows of snapshots. The rows of processors come first because somebody may hold one for long (a
+ * process that was stopped in the middle of a SQL projection): whoever waits for it must not hold the order lock meanwhile, for which everybody
+ * waits; nor whoever waits for somebody who has finished the same message and waits for the order lock. The order lock comes before
  * anything of the log is read. In READ COMMITTED each statement sees all that was committed before it began, so the holder of the lock sees
  * all that its predecessors wrote; under other isolation levels it would not, and the functions refuse.
  */
@@ -88,6 +89,7 @@ CREATE FUNCTION ${schema}.commit_sets(
   p_streams text[], p_types text[], p_schema_versions integer[], p_ids text[], p_sources text[], p_times_ms bigint[],
   p_correlation_ids text[], p_causation_ids text[], p_data text, p_metadata text, p_tags text[],
   p_checkpoints json, p_receipts json, p_conditions json, p_snapshots json, p_states text[], p_documents json, p_document_values text[],
+  p_inbox_sets integer[], p_inbox_consumers text[], p_inbox_ids text[], p_inbox_sources text[],
   OUT head bigint, OUT versions bigint[], OUT verdicts integer[], OUT details bigint[]
 ) LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
@@ -110,6 +112,24 @@ BEGIN
         v_details[v_row.set] := coalesce(v_found, 0);
       END IF;
     END LOOP;
+  END IF;
+
+  IF p_inbox_sets IS NOT NULL THEN
+    SELECT array_agg(m.set) INTO v_refused FROM ${inboxMessages} WHERE
+      (SELECT true FROM ${schema}.inbox i WHERE i.consumer = m.consumer AND i.id = m.id AND i.source = m.source);
+    IF v_refused IS NOT NULL THEN
+      FOREACH v_set IN ARRAY v_refused LOOP
+        ${refuse(refusals.inInbox)}
+      END LOOP;
+    END IF;
+    WITH made AS (
+      INSERT INTO ${schema}.inbox (consumer, id, source, time_ms)
+      SELECT m.consumer, m.id, m.source, (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM ${inboxMessages}
+      WHERE v_verdicts[m.set] = 0 ORDER BY m.consumer COLLATE "C", m.id COLLATE "C", m.source COLLATE "C" ON CONFLICT DO NOTHING RETURNING 1
+    ) SELECT count(*) - (SELECT count(*) FROM ${inboxMessages} WHERE v_verdicts[m.set] = 0) INTO v_found FROM made;
+    IF v_found < 0 THEN
+      RAISE 'somebody else has finished the same message at this moment' USING ERRCODE = 'serialization_failure';
+    END IF;
   END IF;
 
   IF p_takes_order THEN
@@ -159,6 +179,10 @@ BEGIN
   IF 0 <> ANY (v_verdicts) THEN
     verdicts := v_verdicts;
     details := v_details;
+    IF p_inbox_sets IS NOT NULL THEN
+      DELETE FROM ${schema}.inbox i USING ${inboxMessages}
+      WHERE v_verdicts[m.set] > ${refusals.inInbox} AND i.consumer = m.consumer AND i.id = m.id AND i.source = m.source;
+    END IF;
     -- Those that are left move up. A number that is null stands for an event that is not written.
     SELECT
       array_agg(CASE WHEN e.stays THEN e.number END ORDER BY e.place), array_agg(e.version ORDER BY e.place) INTO p_numbers, p_offsets
@@ -226,12 +250,14 @@ BEGIN
   END IF;
 
   IF p_checkpoints IS NOT NULL THEN
-    UPDATE ${schema}.processors p SET position = c.position, moved_at = clock_timestamp()
-    FROM json_to_recordset(p_checkpoints) AS c (set integer, processor text, position bigint)
+    UPDATE ${schema}.processors p SET position = c.position, state = c.state, moved_at = clock_timestamp()
+    FROM json_to_recordset(p_checkpoints) AS c (set integer, processor text, position bigint, state text)
     WHERE p.processor = c.processor AND v_verdicts[c.set] = 0;
   END IF;
 END $$;`
 }
+
+const inboxMessages = 'unnest(p_inbox_sets, p_inbox_consumers, p_inbox_ids, p_inbox_sources) AS m (set, consumer, id, source)'
 
 const prelude = `IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE 'a commit needs the isolation level READ COMMITTED';

@@ -15,7 +15,7 @@ export class Committer {
   constructor(database: Database, schema: string) {
     this.#database = database
     this.#commitOne = { name: 'headwater_commit_one', text: `SELECT ${schema}.commit_one(${placeholders(16)})`, isDurable: true }
-    this.#commitSets = { name: 'headwater_commit_sets', text: `SELECT * FROM ${schema}.commit_sets(${placeholders(26)})`, isDurable: true }
+    this.#commitSets = { name: 'headwater_commit_sets', text: `SELECT * FROM ${schema}.commit_sets(${placeholders(30)})`, isDurable: true }
   }
 
   async commit(sets: readonly WriteSet[]): Promise<readonly Verdict[]> {
@@ -77,10 +77,10 @@ interface SingleEvent {
 }
 
 /** The set's only event, if that and perhaps a receipt is all there is to it. */
-function singleEventOf({ appends, conditions, checkpoint, documents, snapshots }: WriteSet): SingleEvent | undefined {
+function singleEventOf({ appends, conditions, checkpoint, documents, inbox, snapshots }: WriteSet): SingleEvent | undefined {
   const append = appends[0]
   if (appends.length !== 1 || append?.events.length !== 1) return undefined
-  if (checkpoint || conditions?.length || documents?.length || snapshots?.length) return undefined
+  if (checkpoint || inbox || conditions?.length || documents?.length || snapshots?.length) return undefined
   return { append, event: append.events[0]! }
 }
 
@@ -120,6 +120,8 @@ function refusalOf(set: WriteSet, refusal: number, before: readonly number[], de
   switch (refusal) {
     case refusals.fenced:
       return { status: 'fenced', actualEpoch: detail }
+    case refusals.inInbox:
+      return { status: 'in-inbox' }
     case refusals.receiptExists:
       return { status: 'receipt-exists' }
     case refusals.duplicateId:

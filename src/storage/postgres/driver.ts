@@ -1,6 +1,5 @@
 import type { RecordedEvent } from '../../message/event.ts'
 import type {
-  EventIdentity,
   LoadedStream,
   LogRange,
   LogState,
@@ -12,11 +11,12 @@ import type {
   StreamLoad,
   StreamRange,
 } from '../port.ts'
-import type { Verdict, WriteSet } from '../write-set.ts'
+import type { MessageIdentity, Verdict, WriteSet } from '../write-set.ts'
 import { Committer } from './commit.ts'
 import type { Database } from './database.ts'
 import { Documents } from './documents.ts'
 import { isTransient } from './errors.ts'
+import { InboxTable } from './inbox.ts'
 import { Processors } from './processors.ts'
 import { Reader } from './read.ts'
 import type { Names } from './schema.ts'
@@ -27,6 +27,7 @@ import { WakeUp } from './wake-up.ts'
 export class PostgresDriver implements StorageDriver {
   readonly capabilities: StorageCapabilities = { name: 'postgres', parallelCommits: 4, sql: 'postgres' }
   readonly documents: Documents
+  readonly inbox: InboxTable
   readonly processors: Processors
   readonly #database: Database
   readonly #committer: Committer
@@ -36,6 +37,7 @@ export class PostgresDriver implements StorageDriver {
   constructor(database: Database, { schema, channel }: Names, onNotice: (message: string) => void) {
     this.#database = database
     this.documents = new Documents(database, schema)
+    this.inbox = new InboxTable(database, schema)
     this.processors = new Processors(database, schema)
     this.#committer = new Committer(database, schema)
     this.#reader = new Reader(database, schema)
@@ -58,7 +60,7 @@ export class PostgresDriver implements StorageDriver {
     return this.#reader.readLog(range)
   }
 
-  findEvents(identities: readonly EventIdentity[]): Promise<readonly RecordedEvent[]> {
+  findEvents(identities: readonly MessageIdentity[]): Promise<readonly RecordedEvent[]> {
     return this.#reader.findEvents(identities)
   }
 

@@ -101,7 +101,25 @@ function encodeRest(sets: readonly WriteSet[]): readonly Value[] {
     states.length > 0 ? textArray(states) : null,
     jsonUnlessEmpty(groups),
     values.length > 0 ? textArray(values) : null,
+    ...encodeInbox(sets),
   ]
+}
+
+function encodeInbox(sets: readonly WriteSet[]): readonly Value[] {
+  const numbers: number[] = []
+  const consumers: string[] = []
+  const ids: string[] = []
+  const sources: string[] = []
+  for (const [index, { inbox }] of sets.entries()) {
+    if (!inbox) continue
+    for (const { id, source } of inbox.messages) {
+      numbers.push(index + 1)
+      consumers.push(inbox.consumer)
+      ids.push(id)
+      sources.push(source)
+    }
+  }
+  return numbers.length > 0 ? [numberArray(numbers), textArray(consumers), textArray(ids), textArray(sources)] : [null, null, null, null]
 }
 
 function jsonUnlessEmpty(items: readonly object[]): Value {

@@ -14,10 +14,19 @@ export class Processors implements ProcessorStore {
     this.#statements = statementsOf(schema)
   }
 
-  async claim({ processor, owner, ttlMs, startAt }: Parameters<ProcessorStore['claim']>[0]): Promise<Claim> {
+  async claim({ processor, owner, ttlMs, startAt, takesOver = false }: Parameters<ProcessorStore['claim']>[0]): Promise<Claim> {
     for (;;) {
-      const [claimed] = await this.#database.write(this.#statements.claim, [processor, owner, String(ttlMs), String(startAt)])
-      if (claimed) return { claimed: true, epoch: Number(claimed[0]), position: Number(claimed[1]) }
+      const [claimed] = await this.#database.write(this.#statements.claim, [
+        processor,
+        owner,
+        String(ttlMs),
+        String(startAt),
+        String(takesOver),
+      ])
+      if (claimed) {
+        const [epoch, position, state, abandoned] = claimed
+        return { claimed: true, epoch: Number(epoch), position: Number(position), state: state ?? undefined, abandoned: abandoned === 't' }
+      }
       const [held] = await this.#database.read(this.#statements.holder, [processor])
       // Otherwise it was given back, or removed, between the two statements.
       if (held) return { claimed: false, owner: held[0]!, expiresInMs: Math.ceil(Number(held[1])) }
@@ -64,9 +73,9 @@ export class Processors implements ProcessorStore {
    * In a transaction of user code. The row stays locked until it commits, so a process that is stopped between the two would hold up whoever
    * takes the processor over; the server ends such a transaction after five seconds.
    */
-  async moveCheckpoint(session: Session, { processor, epoch, position }: CheckpointMove): Promise<boolean> {
+  async moveCheckpoint(session: Session, { processor, epoch, position, state }: CheckpointMove): Promise<boolean> {
     const { text } = this.#statements.moveCheckpoint
-    const { rows } = await session.query({ ...plainRows, text, values: [processor, String(epoch), String(position)] })
+    const { rows } = await session.query({ ...plainRows, text, values: [processor, String(epoch), String(position), state ?? null] })
     return rows.length > 0
   }
 }
@@ -82,8 +91,8 @@ function statementsOf(schema: string) {
       text: `INSERT INTO ${processors} AS p (processor, owner, expires_at, epoch, position)
         VALUES ($1, $2, ${expiry('$3')}, ${nextEpoch}, $4)
         ON CONFLICT (processor) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at, epoch = excluded.epoch
-        WHERE ${isFree('p')} OR p.owner = excluded.owner
-        RETURNING epoch, position`,
+        WHERE ${isFree('p')} OR p.owner = excluded.owner OR $5
+        RETURNING epoch, position, state, coalesce((SELECT b.owner <> $2 AND b.expires_at <= clock_timestamp() FROM ${processors} b WHERE b.processor = $1), false)`,
     },
     holder: {
       name: 'headwater_holder',
@@ -112,7 +121,7 @@ function statementsOf(schema: string) {
     // The lease goes too: its owner notices that the epoch is another one, and claims it again like anybody else.
     reset: {
       name: 'headwater_reset',
-      text: `UPDATE ${processors} SET position = $2, epoch = ${nextEpoch}, owner = NULL, expires_at = NULL, failure = NULL, moved_at = clock_timestamp()
+      text: `UPDATE ${processors} SET position = $2, state = NULL, epoch = ${nextEpoch}, owner = NULL, expires_at = NULL, failure = NULL, moved_at = clock_timestamp()
         WHERE processor = $1`,
     },
     remove: { name: 'headwater_remove', text: `DELETE FROM ${processors} WHERE processor = $1` },
@@ -122,7 +131,7 @@ function statementsOf(schema: string) {
         FROM ${processors} p ORDER BY processor`,
     },
     moveCheckpoint: {
-      text: `UPDATE ${processors} SET position = $3, moved_at = clock_timestamp() WHERE processor = $1 AND epoch = $2 AND position <= $3
+      text: `UPDATE ${processors} SET position = $3, state = $4, moved_at = clock_timestamp() WHERE processor = $1 AND epoch = $2 AND position <= $3
         RETURNING set_config('idle_in_transaction_session_timeout', '5s', true)`,
     },
   } satisfies Record<string, Statement>

@@ -1,15 +1,6 @@
 import type { RecordedEvent } from '../../message/event.ts'
-import type {
-  EventIdentity,
-  LoadedStream,
-  LogFilter,
-  LogRange,
-  LogState,
-  StoredReceipt,
-  StreamInfo,
-  StreamLoad,
-  StreamRange,
-} from '../port.ts'
+import type { LoadedStream, LogFilter, LogRange, LogState, StoredReceipt, StreamInfo, StreamLoad, StreamRange } from '../port.ts'
+import type { MessageIdentity } from '../write-set.ts'
 import type { Database, Statement } from './database.ts'
 import { textArray } from './literal.ts'
 import { isCategory, logQuery, selectsNothing } from './log-query.ts'
@@ -45,7 +36,7 @@ export class Reader {
     return readEvents(await this.#database.read(this.#statements.readLog, [String(after), String(upTo), String(limit)]))
   }
 
-  async findEvents(identities: readonly EventIdentity[]): Promise<readonly RecordedEvent[]> {
+  async findEvents(identities: readonly MessageIdentity[]): Promise<readonly RecordedEvent[]> {
     const ids = textArray(identities.map(({ id }) => id))
     const sources = textArray(identities.map(({ source }) => source))
     return readEvents(await this.#database.read(this.#statements.findEvents, [ids, sources]))

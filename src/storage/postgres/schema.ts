@@ -118,11 +118,22 @@ CREATE TABLE ${schema}.processors (
   epoch bigint NOT NULL,
   owner text,
   expires_at timestamptz,
+  state text, -- kept with the checkpoint
   failure text,
   moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);
 -- One sequence for all, so that the epochs of a processor go on rising after it was removed and made again.
 CREATE SEQUENCE ${schema}.epochs;
+
+-- Ids come first in the key: those that rise with time are added at its end. Entries are forgotten by time, which a BRIN index finds at next to no cost.
+CREATE TABLE ${schema}.inbox (
+  consumer text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  source text COLLATE "C" NOT NULL,
+  time_ms bigint NOT NULL,
+  PRIMARY KEY (consumer, id, source)
+);
+CREATE INDEX inbox_time ON ${schema}.inbox USING brin (time_ms) WITH (pages_per_range = 32, autosummarize = on);
 
 -- The number names the collection's own table. It is never given twice, so that nobody meets the documents of a later one by the old name.
 CREATE TABLE ${schema}.collections (

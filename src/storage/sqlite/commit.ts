@@ -1,7 +1,18 @@
-import type { AppendCondition, Committed, EncodedEvent, ExpectedVersion, Receipt, StreamAppend, Verdict, WriteSet } from '../write-set.ts'
+import type {
+  AppendCondition,
+  Committed,
+  EncodedEvent,
+  ExpectedVersion,
+  InboxEntries,
+  Receipt,
+  StreamAppend,
+  Verdict,
+  WriteSet,
+} from '../write-set.ts'
 import type { Connection, Statement } from './connection.ts'
 import { DocumentWriter } from './document-writer.ts'
 import { selectFiltered } from './filter.ts'
+import { isAnyInInbox, putIntoInbox } from './inbox.ts'
 import { fencedBy, moveCheckpoint } from './processors.ts'
 
 type Refused = Exclude<Verdict, Committed>
@@ -57,8 +68,8 @@ export class Committer {
   }
 
   #commitSet(set: WriteSet, head: number, nowMs: number): Verdict {
-    const { appends, checkpoint, conditions, documents, receipt, snapshots } = set
-    const known = this.#fence(set) ?? this.#knownCommand(receipt) ?? this.#knownEvent(appends)
+    const { appends, checkpoint, conditions, documents, inbox, receipt, snapshots } = set
+    const known = this.#fence(set) ?? this.#knownMessage(inbox) ?? this.#knownCommand(receipt) ?? this.#knownEvent(appends)
     if (known) return known
     const before = this.#versionsBefore(appends)
     const refused = conflict(appends, before) ?? this.#ruledOut(conditions, head)
@@ -69,6 +80,7 @@ export class Committer {
     if (documents) this.#documents.write(documents)
     for (const { stream, aggregate, schemaVersion, version, state } of snapshots ?? [])
       this.#upsertSnapshot.run(stream, aggregate, schemaVersion, version, state)
+    if (inbox) putIntoInbox(this.#connection, inbox, nowMs)
     if (checkpoint) moveCheckpoint(this.#connection, checkpoint, nowMs)
     return committed
   }
@@ -77,6 +89,10 @@ export class Committer {
     if (!checkpoint) return undefined
     const actualEpoch = fencedBy(this.#connection, checkpoint)
     return actualEpoch === undefined ? undefined : { status: 'fenced', actualEpoch }
+  }
+
+  #knownMessage(inbox: InboxEntries | undefined): Refused | undefined {
+    return inbox && isAnyInInbox(this.#connection, inbox) ? { status: 'in-inbox' } : undefined
   }
 
   #knownCommand(receipt: Receipt | undefined): Refused | undefined {

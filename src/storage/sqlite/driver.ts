@@ -1,7 +1,7 @@
 import type { RecordedEvent } from '../../message/event.ts'
 import type { DocumentStore } from '../document-port.ts'
 import type {
-  EventIdentity,
+  Inbox,
   LoadedStream,
   LogRange,
   LogState,
@@ -14,11 +14,12 @@ import type {
   StreamLoad,
   StreamRange,
 } from '../port.ts'
-import type { Verdict, WriteSet } from '../write-set.ts'
+import type { MessageIdentity, Verdict, WriteSet } from '../write-set.ts'
 import { Committer } from './commit.ts'
 import type { Database } from './database.ts'
 import { DocumentTables } from './documents.ts'
 import { isTransient } from './errors.ts'
+import { InboxTable } from './inbox.ts'
 import { ProcessorTable } from './processors.ts'
 import { EventReader } from './read.ts'
 import { StreamList } from './streams.ts'
@@ -32,6 +33,7 @@ import { Announcer, watchCommits } from './wake-up.ts'
 export class SqliteDriver implements StorageDriver {
   readonly capabilities: StorageCapabilities = { name: 'sqlite', parallelCommits: 0, sql: 'sqlite' }
   readonly documents: DocumentStore
+  readonly inbox: Inbox
   readonly processors: ProcessorStore
   readonly #database: Database
   readonly #committer: Committer
@@ -45,6 +47,7 @@ export class SqliteDriver implements StorageDriver {
   constructor(database: Database) {
     this.#database = database
     this.documents = new DocumentTables(database)
+    this.inbox = new InboxTable(database)
     this.processors = new ProcessorTable(database)
     this.#committer = new Committer(database.writer)
     this.#reader = new EventReader(database.reader)
@@ -71,7 +74,7 @@ export class SqliteDriver implements StorageDriver {
     return this.#database.read(() => this.#reader.readLog(range))
   }
 
-  findEvents(identities: readonly EventIdentity[]): Promise<readonly RecordedEvent[]> {
+  findEvents(identities: readonly MessageIdentity[]): Promise<readonly RecordedEvent[]> {
     return this.#database.read(() => this.#reader.findEvents(identities))
   }
 

@@ -15,11 +15,13 @@ export function fencedBy(connection: Connection, { processor, epoch, position }:
 }
 
 /** Moves a checkpoint inside a transaction, after `fencedBy` was asked. */
-export function moveCheckpoint(connection: Connection, { processor, position }: CheckpointMove, nowMs: number): void {
-  connection.cached('UPDATE headwater_processors SET position = ?, moved_ms = ? WHERE processor = ?').run(position, nowMs, processor)
+export function moveCheckpoint(connection: Connection, { processor, position, state }: CheckpointMove, nowMs: number): void {
+  connection
+    .cached('UPDATE headwater_processors SET position = ?, state = ?, moved_ms = ? WHERE processor = ?')
+    .run(position, state ?? null, nowMs, processor)
 }
 
-type LeaseRow = readonly [position: number, epoch: number, owner: string | null, expiresMs: number]
+type LeaseRow = readonly [position: number, epoch: number, owner: string | null, expiresMs: number, state: string | null]
 type ProcessorRow = readonly [
   processor: string,
   position: number,
@@ -43,9 +45,10 @@ export class ProcessorTable implements ProcessorStore {
     readonly owner: string
     readonly ttlMs: number
     readonly startAt: number
+    readonly takesOver?: boolean
   }): Promise<Claim> {
     // Standbys ask again and again: as long as somebody else holds the lease, that costs no write lock.
-    const held = await this.#database.read(() => heldByOther(this.#lease(this.#database.reader, claim.processor), claim.owner))
+    const held = await this.#database.read(() => heldByOther(this.#lease(this.#database.reader, claim.processor), claim))
     return held ?? this.#database.write(() => this.#claim(claim))
   }
 
@@ -89,7 +92,7 @@ export class ProcessorTable implements ProcessorStore {
   /** The lease stays with its owner, whose next write is refused, and who then claims the processor anew. */
   reset({ processor, position }: { readonly processor: string; readonly position: number }): Promise<void> {
     return this.#write(
-      'UPDATE headwater_processors SET position = ?, moved_ms = ?, epoch = epoch + 1 WHERE processor = ?',
+      'UPDATE headwater_processors SET position = ?, state = NULL, moved_ms = ?, epoch = epoch + 1 WHERE processor = ?',
       position,
       Date.now(),
       processor,
@@ -119,14 +122,18 @@ export class ProcessorTable implements ProcessorStore {
     })
   }
 
-  #claim({ processor, owner, ttlMs, startAt }: Parameters<ProcessorStore['claim']>[0]): Claim {
+  #claim(claim: Parameters<ProcessorStore['claim']>[0]): Claim {
+    const { processor, owner, ttlMs, startAt } = claim
     const { writer } = this.#database
     const lease = this.#lease(writer, processor)
-    const held = heldByOther(lease, owner)
+    const held = heldByOther(lease, claim)
     if (held) return held
-    const [position, lastEpoch] = lease ?? [
+    const [position, lastEpoch, lastOwner, expiresMs, state] = lease ?? [
       startAt,
       writer.cached<readonly [number]>('SELECT removed_epoch FROM headwater_store').get()![0],
+      null,
+      0,
+      null,
     ]
     const nowMs = Date.now()
     writer
@@ -135,12 +142,13 @@ export class ProcessorTable implements ProcessorStore {
          ON CONFLICT (processor) DO UPDATE SET epoch = excluded.epoch, owner = excluded.owner, expires_ms = excluded.expires_ms`,
       )
       .run(processor, position, lastEpoch + 1, owner, nowMs + ttlMs, nowMs)
-    return { claimed: true, epoch: lastEpoch + 1, position }
+    const abandoned = lastOwner !== null && lastOwner !== owner && expiresMs <= nowMs
+    return { claimed: true, epoch: lastEpoch + 1, position, state: state ?? undefined, abandoned }
   }
 
   #lease(connection: Connection, processor: string): LeaseRow | undefined {
     return connection
-      .cached<LeaseRow>('SELECT position, epoch, owner, expires_ms FROM headwater_processors WHERE processor = ?')
+      .cached<LeaseRow>('SELECT position, epoch, owner, expires_ms, state FROM headwater_processors WHERE processor = ?')
       .get(processor)
   }
 
@@ -163,8 +171,11 @@ export function removeProcessor(connection: Connection, processor: string): void
   connection.cached('DELETE FROM headwater_processors WHERE processor = ?').run(processor)
 }
 
-function heldByOther(lease: LeaseRow | undefined, owner: string): Claim | undefined {
-  if (!lease || lease[2] === null || lease[2] === owner) return undefined
+function heldByOther(
+  lease: LeaseRow | undefined,
+  { owner, takesOver = false }: { readonly owner: string; readonly takesOver?: boolean },
+): Claim | undefined {
+  if (!lease || takesOver || lease[2] === null || lease[2] === owner) return undefined
   const expiresInMs = lease[3] - Date.now()
   return expiresInMs > 0 ? { claimed: false, owner: lease[2], expiresInMs } : undefined
 }

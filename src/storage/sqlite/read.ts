@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RecordedEvent } from '../../message/event.ts'
-import type { EventIdentity, LoadedStream, LogFilter, LogRange, LogState, StoredReceipt, StreamLoad, StreamRange } from '../port.ts'
+import type { LoadedStream, LogFilter, LogRange, LogState, StoredReceipt, StreamLoad, StreamRange } from '../port.ts'
+import type { MessageIdentity } from '../write-set.ts'
 import type { Connection, Statement } from './connection.ts'
 import { selectFiltered } from './filter.ts'
 import type { EventRow } from './rows.ts'
@@ -86,7 +87,7 @@ export class EventReader {
     return events
   }
 
-  findEvents(identities: readonly EventIdentity[]): readonly RecordedEvent[] {
+  findEvents(identities: readonly MessageIdentity[]): readonly RecordedEvent[] {
     const events: RecordedEvent[] = []
     for (const { id, source } of identities) {
       const row = this.#byIdentity.get(id, source)

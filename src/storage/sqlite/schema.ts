@@ -81,9 +81,21 @@ const migrations: readonly Migration[] = [
         epoch INTEGER NOT NULL,
         owner TEXT,
         expires_ms INTEGER NOT NULL,
+        state TEXT, -- kept with the checkpoint
         failure TEXT,
         moved_ms INTEGER NOT NULL
       ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE headwater_inbox (
+        number INTEGER PRIMARY KEY,
+        consumer TEXT NOT NULL,
+        id TEXT NOT NULL,
+        source TEXT NOT NULL,
+        time_ms INTEGER NOT NULL
+      ) STRICT;
+      -- Ids come first: those that rise with time are added at the end of the index.
+      CREATE UNIQUE INDEX headwater_inbox_message ON headwater_inbox (consumer, id, source);
+      CREATE INDEX headwater_inbox_time ON headwater_inbox (consumer, time_ms);
 
       -- The number names the collection's own tables. It is never used again, so that a statement prepared for a collection that another
       -- process has dropped cannot meet the documents of a later one.
