@@ -9,7 +9,7 @@ import type { EventStore } from '../storage/event-store.ts'
 import { idOf, streamName } from '../storage/stream-name.ts'
 import type { StreamAppend } from '../storage/write-set.ts'
 import type { AnyHandler } from './handler.ts'
-import type { Run, Work, Worker } from './processor.ts'
+import type { Run, Work, Worker } from './page-runner.ts'
 
 /** How a handler's commands are carried out; the service knows by whom. */
 export type SendCommand = (command: AnyCommand, data: unknown, options: { readonly id: string }) => Promise<Accepted | Rejected>

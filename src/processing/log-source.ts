@@ -1,5 +1,7 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { EventStore } from '../storage/event-store.ts'
+import { CheckpointBeyondLogError } from './errors.ts'
+import type { Lease } from './lease-keeper.ts'
 import type { LogTail } from './log-tail.ts'
 
 /** Events to process, and the position up to which there are no others for this processor. */
@@ -62,6 +64,12 @@ export class LogSource {
     const types = this.#types
     return types ? events.filter(({ type }) => types.has(type)) : events
   }
+}
+
+/** @throws CheckpointBeyondLogError */
+export async function refuseCheckpointBeyondLog(store: EventStore, { processor, position }: Lease): Promise<void> {
+  const { head } = await store.log()
+  if (position > head) throw new CheckpointBeyondLogError(processor, position, head)
 }
 
 interface ReadPage extends Page {

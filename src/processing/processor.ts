@@ -1,56 +1,37 @@
-import type { RecordedEvent } from '../message/event.ts'
 import { describeError } from '../observability/log.ts'
 import type { Backoff } from '../storage/backoff.ts'
 import { backoffMs } from '../storage/backoff.ts'
 import { FencedError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
-import type { WriteSet } from '../storage/write-set.ts'
-import { CheckpointBeyondLogError } from './errors.ts'
 import type { Lease, LeaseKeeper } from './lease-keeper.ts'
 import type { LogTail } from './log-tail.ts'
-import type { Page } from './log-source.ts'
-import { LogSource } from './log-source.ts'
 import type { StartPosition } from './start-position.ts'
 import { resolveStartPosition } from './start-position.ts'
 
-/** What a processor does with its events: a handler, the fold of a projection, later a saga or a relay. */
-export interface Worker {
-  /** Undefined: all of them. */
-  readonly types: readonly string[] | undefined
+/** What a processor does while it has its lease: reads a source from the checkpoint, works, and commits effects and checkpoint together. */
+export interface Runner {
   /**
-   * Called when a lease was taken: what is remembered of an earlier one is worth nothing. Returns the position to go on from, where that is further than
-   * the checkpoint, because what was held back has outlived the process.
+   * Works until `tenure.signal` is aborted, then finishes what it has begun and returns. When it rejects, it is called again after a while, under a
+   * lease of its own, with the checkpoint as it is then.
    */
-  begin(lease: Lease): Promise<number | void> | number | void
-  /**
-   * Works on the events, in order, as far as it gets; it may stop early to have its effects committed. It does not throw for an event that fails:
-   * it returns what comes before that event, and the failure. `attempt` is 1, and counts up while the first event fails.
-   */
-  process(events: readonly RecordedEvent[], run: Run): Promise<Work>
-  /** The effects that `process` has held back so far; asked for when the checkpoint is about to be saved. Undefined: not yet, and it stays where it is. */
-  heldBack?(): Work['effects']
-  /** Called when all events that there are have been processed, and some effects are held back: for what can only be done at the end. */
-  complete?(signal: AbortSignal): Promise<void>
-  /** Called when all events that there are have been processed and their effects are committed. */
-  caughtUp?(position: number): Promise<void>
+  run(tenure: Tenure): Promise<void>
 }
 
-/** The circumstances of one call of a worker. */
-export interface Run {
-  readonly signal: AbortSignal
+/** One time of holding the lease. */
+export interface Tenure {
   readonly lease: Lease
+  /** Aborted when the processor is to stop, or has lost its lease. */
+  readonly signal: AbortSignal
+  /** 1, and counts up while the processor stumbles without getting on. */
   readonly attempt: number
-}
-
-export interface Work {
-  /** Position of the last event whose effects are included; undefined when the first one failed. */
-  readonly through: number | undefined
-  readonly effects?: Omit<WriteSet, 'checkpoint'>
-  /** True when the effects are held back by the worker: the checkpoint stays where it is until they are committed. */
-  readonly isHeldBack?: boolean
-  /** True when the effects and the checkpoint are in the store already, in a transaction of the worker's own. */
-  readonly committed?: boolean
-  readonly failure?: { readonly event: RecordedEvent; readonly error: unknown }
+  /** Everything up to here has been processed, and is committed. */
+  moved(position: number): void
+  /** All there is has been processed. */
+  live(): void
+  /** It cannot go on: says why, and resolves when it may be tried again. */
+  stumble(error: unknown, where?: string): Promise<void>
+  /** It went on after it had stumbled. */
+  recover(): Promise<void>
 }
 
 export type ProcessorState = 'starting' | 'standby' | 'catching-up' | 'live' | 'failing' | 'stopped'
@@ -69,7 +50,7 @@ export interface ProcessorStatus {
 
 export interface ProcessorOptions {
   readonly name: string
-  readonly worker: Worker
+  readonly runner: Runner
   /** Where a processor begins that has no checkpoint yet. */
   readonly startAt: StartPosition
   /** Between attempts. Default: 100 ms, doubling, at most 30 s. */
@@ -82,16 +63,9 @@ export interface ProcessingContext {
   readonly leases: LeaseKeeper
 }
 
-const nothing: Omit<WriteSet, 'checkpoint'> = { appends: [] }
-
-/** How long a checkpoint that moved without any effect may stay unsaved. */
-const idleSaveMs = 200
-/** How long effects may be held back, and with them the checkpoint: so much work is done again after a crash. */
-const heldBackForMs = 1_000
-
 /**
- * One processor: takes its lease or stands by, reads its source from the checkpoint, lets the worker work, and commits effects and checkpoint
- * together. When the worker fails, this processor alone stops there, says so, and tries again with backoff, for ever.
+ * One processor: takes its lease or stands by, and lets its runner run. When that fails, this processor alone stops there, says so, and tries again
+ * with backoff, for ever.
  */
 export class Processor {
   readonly name: string
@@ -101,9 +75,6 @@ export class Processor {
   readonly #watchers = new Set<(position: number) => void>()
   #state: ProcessorState = 'starting'
   #position = 0
-  #saved = 0
-  #savedAtMs = 0
-  #isHeldBack = false
   #failure: string | undefined
   #attempt = 1
   #running: Promise<void> | undefined
@@ -124,7 +95,7 @@ export class Processor {
     this.#running ??= this.#run()
   }
 
-  /** Lets the event at hand be finished and its effects be committed, gives the lease back. */
+  /** Lets what is at hand be finished and its effects be committed, gives the lease back. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#running
@@ -142,12 +113,12 @@ export class Processor {
       let lease: Lease | undefined
       try {
         lease = await this.#claim()
-        if (lease) await this.#processUnder(lease)
+        if (lease) await this.#options.runner.run(this.#tenureOf(lease))
       } catch (error) {
         if (error instanceof FencedError || lease?.lost.aborted) {
           this.#context.store.environment.log('info', 'another process has taken over', { processor: this.name })
         } else {
-          await this.#fail(lease, error)
+          await this.#stumble(lease, error)
         }
       } finally {
         if (lease) await this.#context.leases.release(lease).catch(() => undefined)
@@ -167,86 +138,31 @@ export class Processor {
     return undefined
   }
 
-  async #processUnder(lease: Lease): Promise<void> {
-    const { store, tail } = this.#context
-    const { head } = await store.log()
-    if (lease.position > head) throw new CheckpointBeyondLogError(this.name, lease.position, head)
-    const position = (await this.#options.worker.begin(lease)) ?? lease.position
-    this.#moved(position)
-    this.#setSaved(lease.position)
-    this.#isHeldBack = position > lease.position
+  #tenureOf(lease: Lease): Tenure {
+    const attempt = (): number => this.#attempt
+    this.#moved(lease.position)
     this.#state = 'catching-up'
-    const signal = AbortSignal.any([lease.lost, this.#stopping.signal])
-    for await (const page of new LogSource(store, tail, this.#options.worker.types).pages(position, signal)) {
-      await this.#processPage(page, lease, signal)
-      if (signal.aborted) break
-      if (this.#isHeldBack && store.environment.clock.now() - this.#savedAtMs >= heldBackForMs) await this.#save(lease)
-      if (page.events.length > 0 || page.through < tail.head) continue
-      if (this.#isHeldBack) {
-        await this.#options.worker.complete?.(signal)
-        if (signal.aborted) break
-        await this.#save(lease)
-      }
-      await this.#options.worker.caughtUp?.(page.through)
-      await this.#recover(lease)
-      this.#state = 'live'
-      if (this.#saved < this.#position) {
-        await tail.grown(page.through, idleSaveMs, signal)
-        if (tail.head === page.through) await this.#save(lease)
-      } else await tail.grown(page.through, Infinity, signal)
+    return {
+      lease,
+      signal: AbortSignal.any([lease.lost, this.#stopping.signal]),
+      get attempt() {
+        return attempt()
+      },
+      moved: (position) => this.#moved(position),
+      live: () => {
+        this.#state = 'live'
+      },
+      stumble: (error, where) => this.#stumble(lease, error, where),
+      recover: () => this.#recover(lease),
     }
-    if (!lease.lost.aborted && this.#saved < this.#position) await this.#save(lease)
-  }
-
-  async #processPage(page: Page, lease: Lease, signal: AbortSignal): Promise<void> {
-    let next = 0
-    while (next < page.events.length && !signal.aborted) {
-      const events = next === 0 ? page.events : page.events.slice(next)
-      const work = await this.#options.worker.process(events, { signal, lease, attempt: this.#attempt })
-      const { through, effects, failure } = work
-      if (through !== undefined) {
-        this.#isHeldBack = work.isHeldBack ?? false
-        if (!this.#isHeldBack) {
-          if (!work.committed) await this.#commit(lease, through, effects)
-          this.#setSaved(through)
-        }
-        const done = events.findIndex(({ position }) => position > through)
-        const count = done < 0 ? events.length : done
-        next += count
-        this.#moved(through)
-        this.#context.store.environment.metrics.count('headwater_processor_events_total', count, { processor: this.name })
-        await this.#recover(lease)
-      }
-      if (failure) await this.#fail(lease, failure.error, failure.event)
-    }
-    if (next === page.events.length) this.#moved(Math.max(page.through, this.#position))
-  }
-
-  async #save(lease: Lease): Promise<void> {
-    const position = this.#position
-    const effects = this.#isHeldBack ? this.#options.worker.heldBack?.() : nothing
-    if (!effects) return
-    await this.#commit(lease, position, effects)
-    this.#setSaved(position)
-  }
-
-  #setSaved(position: number): void {
-    this.#saved = position
-    this.#savedAtMs = this.#context.store.environment.clock.now()
-    this.#isHeldBack = false
-  }
-
-  async #commit(lease: Lease, position: number, effects: Omit<WriteSet, 'checkpoint'> = nothing): Promise<void> {
-    const checkpoint = { processor: this.name, epoch: lease.epoch, position }
-    await this.#context.store.commit({ ...effects, checkpoint }, { duplicates: 'skip' })
   }
 
   #moved(position: number): void {
+    const { tail, store } = this.#context
+    const { metrics } = store.environment
     this.#position = position
-    this.#context.store.environment.metrics.gauge('headwater_processor_position', position, { processor: this.name })
-    this.#context.store.environment.metrics.gauge('headwater_processor_lag_events', Math.max(0, this.#context.tail.head - position), {
-      processor: this.name,
-    })
+    metrics.gauge('headwater_processor_position', position, { processor: this.name })
+    metrics.gauge('headwater_processor_lag_events', Math.max(0, tail.head - position), { processor: this.name })
     for (const watcher of this.#watchers) watcher(position)
   }
 
@@ -259,10 +175,10 @@ export class Processor {
     await this.#report(lease, null)
   }
 
-  async #fail(lease: Lease | undefined, error: unknown, event?: RecordedEvent): Promise<void> {
+  async #stumble(lease: Lease | undefined, error: unknown, where?: string): Promise<void> {
     const { clock, log, metrics, random } = this.#context.store.environment
     const reason = describeError(error)
-    this.#failure = event ? `${event.type} at position ${event.position} (${event.stream}): ${reason}` : reason
+    this.#failure = where === undefined ? reason : `${where}: ${reason}`
     this.#state = 'failing'
     const retryInMs = backoffMs(this.#attempt - 1, this.#options.backoff ?? { firstMs: 100, maxMs: 30_000 }, random)
     metrics.count('headwater_processor_failures_total', 1, { processor: this.name })
@@ -287,3 +203,5 @@ export class Processor {
     })
   }
 }
+
+export type { Work, Worker } from './page-runner.ts'

@@ -1,6 +1,8 @@
 import { describeError } from '../observability/log.ts'
 import { WaitTimeoutError } from '../processing/errors.ts'
-import type { ProcessingContext, ProcessorStatus, Worker } from '../processing/processor.ts'
+import type { Worker } from '../processing/page-runner.ts'
+import { PageRunner } from '../processing/page-runner.ts'
+import type { ProcessingContext, ProcessorStatus } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
 import { documentsOf } from './documents.ts'
 import type { Documents } from './documents.ts'
@@ -171,7 +173,8 @@ export class ReadModel {
 
   #run(generation: Generation): void {
     const worker = this.#workerFor(generation)
-    const processor = new Processor({ name: generation.processor, worker, startAt: 'beginning' }, this.#context)
+    const runner = new PageRunner(worker, this.#context)
+    const processor = new Processor({ name: generation.processor, runner, startAt: 'beginning' }, this.#context)
     processor.onProgress(() => notify(this.#moveWatchers))
     this.#processors.set(generation.id, processor)
     processor.start()

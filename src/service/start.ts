@@ -1,4 +1,5 @@
 import { HandlerWorker } from '../processing/handler-worker.ts'
+import { PageRunner } from '../processing/page-runner.ts'
 import { LeaseKeeper } from '../processing/lease-keeper.ts'
 import { LogTail } from '../processing/log-tail.ts'
 import type { ProcessingContext } from '../processing/processor.ts'
@@ -52,12 +53,20 @@ export async function start<Handled extends string, Answered extends string>(
     for (const handler of handlers) {
       const worker = new HandlerWorker(handler, store, (command, data, { id }) => commands.send(command, data, { id }))
       const { startAt, backoff } = handler
-      processors.push(new Processor({ name: `handler:${handler.name}`, worker, startAt, ...(backoff && { backoff }) }, context))
+      processors.push(
+        new Processor(
+          { name: `handler:${handler.name}`, runner: new PageRunner(worker, context), startAt, ...(backoff && { backoff }) },
+          context,
+        ),
+      )
     }
   if (run.includes('projections'))
     for (const projection of sqlProjections)
       processors.push(
-        new Processor({ name: sqlProcessorOf(projection), worker: sqlWorker(projection, store), startAt: 'beginning' }, context),
+        new Processor(
+          { name: sqlProcessorOf(projection), runner: new PageRunner(sqlWorker(projection, store), context), startAt: 'beginning' },
+          context,
+        ),
       )
 
   const app = new RunningApp(service, context, commands, readModels, processors)
