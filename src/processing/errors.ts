@@ -12,6 +12,15 @@ export class CheckpointBeyondLogError extends HeadwaterError {
   }
 }
 
+/** There is no dead letter of this id: it was tried again with success, or discarded. */
+export class UnknownDeadLetterError extends HeadwaterError {
+  readonly code = 'unknown-dead-letter'
+
+  constructor(id: string) {
+    super(`there is no dead letter ${id}; if there was one, it has been dealt with`)
+  }
+}
+
 /** A processor did not get as far as the caller was ready to wait for. */
 export class WaitTimeoutError extends HeadwaterError {
   readonly code = 'wait-timeout'

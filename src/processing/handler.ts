@@ -1,8 +1,12 @@
 import { InvalidDefinitionError } from '../message/errors.ts'
 import type { AnyCommand, CommandBase } from '../message/command.ts'
-import type { AnyEvent, New, Recorded } from '../message/event.ts'
+import type { AnyEvent, New, Recorded, RecordedEvent } from '../message/event.ts'
 import type { SendResult } from '../message/outcome.ts'
-import type { Backoff } from '../storage/backoff.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
+import { Breaker } from './circuit-breaker.ts'
+import type { LaneOptions, WhenExhausted } from './lane-options.ts'
+import type { RetryOptions } from './retry.ts'
+import { retryPolicy } from './retry.ts'
 import type { StartPosition } from './start-position.ts'
 
 export type OneOrMany<T> = T | readonly T[]
@@ -20,9 +24,9 @@ export interface HandlerContext<Emits extends AnyEvent, Sends extends AnyCommand
   ): Promise<SendResult<Code>>
   /** The same for every attempt at this event: pass it on to what is outside, so that a repeated effect is recognised there. */
   readonly idempotencyKey: string
-  /** Aborted when the handler should give up: the process stops, or has lost its lease. */
+  /** Aborted when the handler should give up: its time is over, the process stops, or has lost its lease. */
   readonly signal: AbortSignal
-  /** 1, 2, 3 … */
+  /** 1, 2, 3 …; goes on counting after a restart. */
   readonly attempt: number
 }
 
@@ -35,7 +39,23 @@ export interface HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sen
   readonly startAt?: StartPosition
   /** The stream of what it emits. Default: `<name>:<id>`, with the id of the stream of the event at hand. */
   readonly stream?: (event: Recorded<On>) => string
-  readonly backoff?: Backoff
+  /** Events of one key are handled one after another, in order; those of different keys beside each other. Default: the event's stream. */
+  readonly key?: (event: Recorded<On>) => string
+  /** So many events are handled at the same time, at most. Default: 16. */
+  readonly concurrency?: number
+  /** How long one attempt may take; then `signal` is aborted and the attempt has failed. Default: 30,000. */
+  readonly timeoutMs?: number
+  /** How often and when a failed event is tried again. */
+  readonly retry?: RetryOptions
+  /** Default: `'park'`. */
+  readonly whenExhausted?: WhenExhausted
+  /**
+   * `'at-least-once'`: what it does in the store happens exactly once, what it does outside happens again when an attempt fails or the process dies;
+   * `'at-most-once'`: an event counts as handled before the handler is called, and is discarded when it fails. Default: `'at-least-once'`.
+   */
+  readonly delivery?: 'at-least-once' | 'at-most-once'
+  /** While what the handler depends on fails, it is not called. Handlers that depend on the same thing share one. */
+  readonly breaker?: CircuitBreaker
 }
 
 export interface Handler<
@@ -50,7 +70,7 @@ export interface Handler<
   readonly emits: readonly Emits[]
   readonly sends: readonly Sends[]
   readonly startAt: StartPosition
-  readonly backoff: Backoff | undefined
+  readonly lanes: LaneOptions
   stream(event: never): string | undefined
   handle(event: never, context: never): void | Promise<void>
 }
@@ -60,6 +80,7 @@ export type AnyHandler = Handler<string, any, any, any>
 /**
  * Code that reacts to events. Its name is that of its checkpoint: it has seen everything up to there, and it goes on from there whatever the
  * constant is called. A handler that is added later begins with the oldest event unless `startAt` says otherwise.
+ * @throws InvalidDefinitionError
  */
 export function defineHandler<
   const Name extends string,
@@ -80,9 +101,29 @@ export function defineHandler<
     emits: many(options.emits),
     sends: many(options.sends),
     startAt: options.startAt ?? 'beginning',
-    backoff: options.backoff,
+    lanes: laneOptions(name, options),
     stream: (event: never) => options.stream?.(event),
     handle,
+  }
+}
+
+function laneOptions<On extends AnyEvent>(
+  name: string,
+  { key, concurrency = 16, timeoutMs = 30_000, retry, whenExhausted = 'park', delivery, breaker }: HandlerOptions<On, AnyEvent, AnyCommand>,
+): LaneOptions {
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1)
+    throw new InvalidDefinitionError(`the handler ${name}: concurrency must be a whole number from 1, not ${concurrency}`)
+  if (!(timeoutMs > 0)) throw new InvalidDefinitionError(`the handler ${name}: timeoutMs must be above 0, not ${timeoutMs}`)
+  if (breaker && !(breaker instanceof Breaker))
+    throw new InvalidDefinitionError(`the handler ${name}: breaker is none that defineCircuitBreaker has made`)
+  return {
+    keyOf: (event: RecordedEvent) => key?.(event as never) ?? event.stream,
+    concurrency,
+    timeoutMs,
+    retry: retryPolicy(retry),
+    whenExhausted,
+    atMostOnce: delivery === 'at-most-once',
+    breaker,
   }
 }
 

@@ -5,6 +5,8 @@ import { loadAggregate, loadBoundary, stateAt } from '../aggregate/load.ts'
 import type { AnyCommand, CommandBase } from '../message/command.ts'
 import type { SendResult } from '../message/outcome.ts'
 import { validate } from '../message/schema.ts'
+import type { ActionWatcher } from '../processing/action-watcher.ts'
+import type { DeadLetters } from '../processing/dead-letters.ts'
 import type { ProcessingContext, Processor, ProcessorStatus } from '../processing/processor.ts'
 import type { Documents } from '../projection/documents.ts'
 import { UnknownProjectionError } from '../projection/errors.ts'
@@ -37,6 +39,8 @@ export type AggregateId = string | Readonly<Record<string, string>>
 export interface App<Handled extends string, Answered extends string> extends AsyncDisposable {
   /** The log beneath, for what has no aggregate. */
   readonly store: EventStore
+  /** The messages that handlers could not handle, to be looked at, mended and tried again. */
+  readonly deadLetters: DeadLetters
   /**
    * Has a command carried out. Resolves when what it led to is on disk, or with the reason of its rejection.
    * @throws InvalidMessageError, TooManyConflictsError, CommandIdReusedError, StoreUnavailableError
@@ -89,9 +93,21 @@ export interface AppStatus {
   readonly processors: readonly ProcessorStatus[]
 }
 
+export interface RunningParts {
+  readonly service: Service<string, string, string>
+  readonly context: ProcessingContext
+  readonly commands: CommandBus
+  readonly readModels: readonly ReadModel[]
+  readonly processors: readonly Processor[]
+  readonly deadLetters: DeadLetters
+  readonly actions: ActionWatcher
+}
+
 /** The app without its types, which `start` gives back to it. */
 export class RunningApp {
   readonly store: EventStore
+  readonly deadLetters: DeadLetters
+  readonly #actions: ActionWatcher
   readonly #service: Service<string, string, string>
   readonly #context: ProcessingContext
   readonly #commands: CommandBus
@@ -99,14 +115,10 @@ export class RunningApp {
   readonly #processors: readonly Processor[]
   #stopping: Promise<void> | undefined
 
-  constructor(
-    service: Service<string, string, string>,
-    context: ProcessingContext,
-    commands: CommandBus,
-    readModels: readonly ReadModel[],
-    processors: readonly Processor[],
-  ) {
+  constructor({ service, context, commands, readModels, processors, deadLetters, actions }: RunningParts) {
     this.store = context.store
+    this.deadLetters = deadLetters
+    this.#actions = actions
     this.#service = service
     this.#context = context
     this.#commands = commands
@@ -177,6 +189,7 @@ export class RunningApp {
   }
 
   async #stop(): Promise<void> {
+    await this.#actions.stop()
     await Promise.all([...this.#processors, ...this.#readModels.values()].map((running) => running.stop()))
     await this.#commands.snapshots.settled()
     await this.#context.leases.stop()

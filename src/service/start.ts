@@ -1,8 +1,12 @@
-import { HandlerWorker } from '../processing/handler-worker.ts'
+import { ActionWatcher } from '../processing/action-watcher.ts'
+import { DeadLetters } from '../processing/dead-letters.ts'
+import { HandlerCaller } from '../processing/handler-call.ts'
+import { LaneRunner } from '../processing/lane-runner.ts'
+import { LogMessages } from '../processing/log-messages.ts'
 import { PageRunner } from '../processing/page-runner.ts'
 import { LeaseKeeper } from '../processing/lease-keeper.ts'
 import { LogTail } from '../processing/log-tail.ts'
-import type { ProcessingContext } from '../processing/processor.ts'
+import type { ProcessingContext, Tenure } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
 import type { InlineTarget } from '../projection/inline.ts'
 import { inlineWrites } from '../projection/inline.ts'
@@ -49,13 +53,17 @@ export async function start<Handled extends string, Answered extends string>(
   const targets = (): readonly InlineTarget[] => inline.map(({ projection, current }) => ({ projection, collection: current }))
   const commands = new CommandBus(service, store, inline.length > 0 ? inlineWrites(store, targets) : undefined)
   const processors: Processor[] = []
+  const laneRunners: LaneRunner[] = []
   if (run.includes('handlers'))
     for (const handler of handlers) {
-      const worker = new HandlerWorker(handler, store, (command, data, { id }) => commands.send(command, data, { id }))
-      const { startAt, backoff } = handler
+      const caller = new HandlerCaller(handler, store, (command, data, { id }) => commands.send(command, data, { id }))
+      const sourceFor = (tenure: Tenure): Promise<LogMessages> => LogMessages.open(caller.types, context, tenure)
+      const { retry, whenExhausted } = handler.lanes
+      const runner = new LaneRunner(caller, sourceFor, handler.lanes, context)
+      laneRunners.push(runner)
       processors.push(
         new Processor(
-          { name: `handler:${handler.name}`, runner: new PageRunner(worker, context), startAt, ...(backoff && { backoff }) },
+          { name: `handler:${handler.name}`, runner, startAt: handler.startAt, ...(whenExhausted === 'block' && { backoff: retry }) },
           context,
         ),
       )
@@ -69,12 +77,15 @@ export async function start<Handled extends string, Answered extends string>(
         ),
       )
 
-  const app = new RunningApp(service, context, commands, readModels, processors)
+  const deadLetters = new DeadLetters(store)
+  const actions = new ActionWatcher(deadLetters, store, () => laneRunners)
+  const app = new RunningApp({ service, context, commands, readModels, processors, deadLetters, actions })
   try {
     await tail.start()
     leases.start()
     await Promise.all(readModels.map((readModel) => readModel.start({ keepUp: run.includes('projections') })))
     for (const processor of processors) processor.start()
+    if (laneRunners.length > 0) actions.start()
   } catch (error) {
     await app.stop()
     throw error

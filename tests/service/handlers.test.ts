@@ -58,7 +58,7 @@ describeOnEveryStore('handlers', (fresh) => {
     const attempts: number[] = []
     const fragile = defineHandler(
       'fragile',
-      { on: OrderPlaced, emits: StockReserved, backoff: { firstMs: 20, maxMs: 50 } },
+      { on: OrderPlaced, emits: StockReserved, retry: { firstMs: 20, maxMs: 50 }, whenExhausted: 'block' },
       (event, ctx) => {
         if (event.data.orderId === 'o-2') attempts.push(ctx.attempt)
         if (broken && event.data.orderId === 'o-2') throw new Error('no connection')
@@ -109,13 +109,17 @@ describeOnEveryStore('handlers', (fresh) => {
     })
     const app = await startForTest(defineService('orders', { aggregates: [order], handlers: [sneaky] }), { storage: await fresh() })
     await app.send(PlaceOrder, { orderId: 'o-1', customer: 'Ada', total: 1 })
-    await eventually(() => expect(app.status().processors[0]?.failure).toContain('not among its `emits`'))
+    await eventually(async () =>
+      expect((await app.deadLetters.list()).documents).toMatchObject([
+        { state: 'parked', error: { message: expect.stringContaining('not among its `emits`') as string } },
+      ]),
+    )
   })
 
   test('get the outcome of the first time when they send a command again', async () => {
     let failures = 1
     const outcomes: boolean[] = []
-    const note = defineHandler('note', { on: OrderPlaced, sends: AddNote, backoff: { firstMs: 1, maxMs: 5 } }, async (event, ctx) => {
+    const note = defineHandler('note', { on: OrderPlaced, sends: AddNote, retry: { firstMs: 1, maxMs: 5 } }, async (event, ctx) => {
       outcomes.push(accepted(await ctx.send(AddNote, { orderId: event.data.orderId, note: 'x' })).duplicate)
       if (failures-- > 0) throw new Error('after the command')
     })

@@ -13,7 +13,7 @@ export const chargeWith = (bank: Bank) =>
     {
       on: [OrderConfirmed, OrderCancelled],
       emits: [PaymentReceived, PaymentFailed, PaymentRefunded],
-      backoff: { firstMs: 20, maxMs: 5_000 },
+      retry: { firstMs: 20, maxMs: 5_000 },
     },
     async (event, { emit, idempotencyKey }) => {
       const { orderId } = event.data

@@ -1,0 +1,69 @@
+import type { Environment } from '../observability/environment.ts'
+import type { MetricName } from '../observability/metrics.ts'
+import type { Effect } from './checkpoint-writer.ts'
+import type { DeadLetter } from './dead-letter.ts'
+import { writeDeadLetter } from './dead-letter.ts'
+import type { FailureReport, HeldLanes } from './held-lanes.ts'
+import type { LaneOptions } from './lane-options.ts'
+import { isPermanent, nextAttemptInMs } from './retry.ts'
+
+/** `retryInMs`: to be tried again; `park`: waits for an operator; `give-up`: is put aside alone, or dropped. */
+export type FailureDecision = { readonly how: 'retry'; readonly inMs: number } | { readonly how: 'park' } | { readonly how: 'give-up' }
+
+/** Decides what becomes of a message that has failed, and tells whoever should know. */
+export class FailurePolicy {
+  readonly #options: LaneOptions
+  readonly #processor: string
+  readonly #environment: Environment
+  readonly #held: HeldLanes
+
+  constructor(options: LaneOptions, processor: string, environment: Environment, held: HeldLanes) {
+    this.#options = options
+    this.#processor = processor
+    this.#environment = environment
+    this.#held = held
+  }
+
+  /** After so many failed attempts, this one included. */
+  decide(report: FailureReport, failed: number, firstFailedAtMs: number): FailureDecision {
+    const { atMostOnce, retry, whenExhausted } = this.#options
+    const { error, atMs } = report
+    const { random } = this.#environment
+    const inMs = atMostOnce ? undefined : nextAttemptInMs(retry, { failed, error, sinceFirstFailureMs: atMs - firstFailedAtMs, random })
+    if (inMs !== undefined) {
+      this.#count('headwater_handler_retries_total')
+      return { how: 'retry', inMs }
+    }
+    if (whenExhausted !== 'park' || atMostOnce) return { how: 'give-up' }
+    this.#count('headwater_messages_parked_total')
+    this.#tell('a message was given up; its key waits for an operator', report)
+    return { how: 'park' }
+  }
+
+  /** What the breaker is told: a message that cannot be handled says nothing about what the handler depends on. */
+  record(error: unknown): void {
+    this.#options.breaker?.record(!isPermanent(this.#options.retry, error), this.#environment)
+  }
+
+  /** What is written of a message that is given up alone. `letter` is what is in the store of it already. */
+  giveUp(report: FailureReport, letter: DeadLetter | undefined): NonNullable<Effect['documents']> {
+    const { atMostOnce, keyOf, whenExhausted } = this.#options
+    if (atMostOnce || whenExhausted === 'discard') {
+      this.#count('headwater_messages_discarded_total')
+      this.#tell('a message was given up and discarded', report)
+      return letter ? [this.#held.remove(report.event.position)] : []
+    }
+    this.#count('headwater_messages_dead_total')
+    this.#tell('a message was given up', report)
+    return [writeDeadLetter(this.#held.letterOf(letter?.key ?? keyOf(report.event), report, letter))]
+  }
+
+  #count(metric: MetricName): void {
+    this.#environment.metrics.count(metric, 1, { processor: this.#processor })
+  }
+
+  #tell(message: string, { event, error }: FailureReport): void {
+    const { type, position, stream } = event
+    this.#environment.log('error', message, { processor: this.#processor, type, position, stream, error: String(error) })
+  }
+}

@@ -1,0 +1,483 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { RecordedEvent } from '../message/event.ts'
+import type { Environment } from '../observability/environment.ts'
+import type { MetricName } from '../observability/metrics.ts'
+import { Announcements } from './announcements.ts'
+import { Attempts } from './attempts.ts'
+import type { CheckpointState, Effect } from './checkpoint-writer.ts'
+import { CheckpointWriter, identityOf } from './checkpoint-writer.ts'
+import { deadLetterCollection, writeDeadLetter } from './dead-letter.ts'
+import { FailurePolicy } from './failure-policy.ts'
+import type { HandlerCall, HandlerCaller } from './handler-call.ts'
+import type { FailureReport } from './held-lanes.ts'
+import { HeldLanes } from './held-lanes.ts'
+import { HeldRunner } from './held-runner.ts'
+import type { LaneOptions } from './lane-options.ts'
+import type { Lane } from './lanes.ts'
+import { Lanes } from './lanes.ts'
+import type { MessagePage, MessageSource } from './message-source.ts'
+import { describePlace } from './page-runner.ts'
+import type { OperatorAction } from './operator-action.ts'
+import { actionCollection } from './operator-action.ts'
+import type { ProcessingContext, Tenure } from './processor.ts'
+import { Progress } from './progress.ts'
+import { ProcessEndedError } from './retry.ts'
+
+export interface LaneRunParts {
+  readonly caller: HandlerCaller
+  readonly source: MessageSource
+  readonly options: LaneOptions
+  readonly context: ProcessingContext
+  readonly tenure: Tenure
+  /** The message for which the whole handler waits, if it does. */
+  readonly blockedAt: number | undefined
+}
+
+/** Messages taken from the source and not finished, at most; and effects that are not committed. */
+const maxOpen = 1_000
+const maxPending = 5_000
+/** More than so many held messages, and no others are taken: an operator has to look. */
+const maxHeld = 10_000
+/** Handlers that do not wait are given so long before others have their turn. */
+const giveWayAfterMs = 10
+const checkAfterEvents = 32
+/** After so many deaths in a row the messages are tried one by one, to find out which of them kills the process. */
+const deathsBeforeSuspicion = 2
+/** A process that has lived so long was not killed by what it began with. */
+const healthyAfterMs = 30_000
+
+/** One time of running a handler in lanes, from taking the lease to losing it or giving it back. */
+export class LaneRun {
+  readonly #parts: LaneRunParts
+  readonly #environment: Environment
+  readonly #processor: string
+  readonly #held: HeldLanes
+  readonly #lanes = new Lanes()
+  readonly #attempts: Attempts
+  readonly #progress: Progress
+  readonly #writer: CheckpointWriter
+  readonly #broken = new AbortController()
+  /** Aborted when the processor is to stop, has lost its lease, or cannot go on. */
+  readonly #signal: AbortSignal
+  readonly #startedMs: number
+  /** Lanes that are being tried, whether an attempt is under way or about to be. */
+  #busy = 0
+  readonly #announcements = new Announcements()
+  readonly #policy: FailurePolicy
+  readonly #retries: HeldRunner
+  readonly #crashes: number
+  /** So many messages more are tried one by one. */
+  #suspicious: number
+  /** What an earlier process was about to try when it died. */
+  readonly #suspects: ReadonlySet<number>
+  #wakeIntake: (() => void) | undefined
+  #timer: { readonly atMs: number; readonly controller: AbortController } | undefined
+  /** Messages of a source that repeats itself, which are not in the inbox yet. */
+  readonly #atHand = new Set<string>()
+  #isCaughtUp = false
+  #isOver = false
+
+  static async begin(parts: LaneRunParts): Promise<LaneRun> {
+    const { context, source, tenure } = parts
+    const { documents } = context.store.driver
+    for (const collection of [deadLetterCollection, actionCollection]) {
+      await documents.create(collection)
+      await documents.index(collection.id)
+    }
+    return new LaneRun(parts, await HeldLanes.load(tenure.lease.processor, context.store, (event) => source.originOf(event)))
+  }
+
+  private constructor(parts: LaneRunParts, held: HeldLanes) {
+    const { caller, context, options, tenure } = parts
+    const { lease } = tenure
+    const state = lease.state === undefined ? {} : (JSON.parse(lease.state) as CheckpointState)
+    this.#parts = parts
+    this.#environment = context.store.environment
+    this.#processor = lease.processor
+    this.#held = held
+    this.#attempts = new Attempts(caller.handler.name, options.timeoutMs, this.#environment)
+    this.#signal = AbortSignal.any([tenure.signal, this.#broken.signal])
+    this.#progress = new Progress(lease.position, state.progress)
+    this.#startedMs = this.#nowMs
+    this.#crashes = lease.abandoned ? (state.crashes ?? 0) + 1 : 0
+    this.#suspicious = this.#crashes >= deathsBeforeSuspicion ? maxOpen : 0
+    this.#suspects = new Set(lease.abandoned ? state.trying : [])
+    this.#writer = new CheckpointWriter({
+      tenure,
+      store: context.store,
+      progress: this.#progress,
+      circumstances: () => ({
+        ...(this.#crashes > 0 && this.#nowMs - this.#startedMs < healthyAfterMs && { crashes: this.#crashes }),
+        ...(this.#announcements.positions.length > 0 && { trying: this.#announcements.positions }),
+      }),
+      onCommitted: (effects, finished, position) => this.#committed(effects, finished, position),
+      onFailed: (error) => this.#broken.abort(error),
+    })
+    this.#announcements.writeWith(this.#writer)
+    this.#policy = new FailurePolicy(options, lease.processor, this.#environment, held)
+    this.#retries = new HeldRunner({
+      processor: lease.processor,
+      caller,
+      source: parts.source,
+      store: context.store,
+      held,
+      attempts: this.#attempts,
+      announcements: this.#announcements,
+      policy: this.#policy,
+      writer: this.#writer,
+      breaker: options.breaker,
+      signal: this.#signal,
+      onFree: () => this.#pump(),
+    })
+  }
+
+  /** Does what an operator asks for. */
+  act(action: OperatorAction): void {
+    void this.#retries.act(action).catch((error: unknown) => this.#broken.abort(error))
+  }
+
+  /** Messages that wait behind a failed one, or for another attempt. */
+  get heldCount(): number {
+    return this.#held.count
+  }
+
+  /** Resolves to the position of the message for which the whole handler waits, if there is one. */
+  async run(): Promise<number | undefined> {
+    const { options, tenure } = this.#parts
+    const stopWatching = options.breaker?.onChange(() => this.#pump())
+    try {
+      if (this.#crashes > 0) await this.#writer.flush()
+      await this.#retries.blame(this.#suspects)
+      this.#pump()
+      await this.#takeIn().catch((error: unknown) => this.#broken.abort(error))
+      await this.#settle()
+      if (!tenure.lease.lost.aborted) await this.#writer.flush()
+    } finally {
+      this.#isOver = true
+      this.#writer.close()
+      this.#timer?.controller.abort()
+      stopWatching?.()
+    }
+    if (!this.#broken.signal.aborted) return undefined
+    const reason: unknown = this.#broken.signal.reason
+    if (!(reason instanceof Blocked)) throw reason
+    await tenure.stumble(reason.cause, describePlace(reason.event))
+    return reason.event.position
+  }
+
+  // ── Taking messages in
+
+  async #takeIn(): Promise<void> {
+    const { options, source, tenure } = this.#parts
+    for await (const page of source.read(this.#progress.position, this.#signal)) {
+      const known = await this.#finishedBefore(page)
+      for (const { event, error } of page.problems ?? []) this.#takeProblem(event, error, known)
+      if (options.atMostOnce) await this.#finishUnseen(page, known)
+      await this.#takePage(page, known)
+      if (this.#signal.aborted) return
+      this.#progress.pass(page.through)
+      this.#writer.passed()
+      this.#isCaughtUp = page.isLast
+      if (page.isLast && this.#progress.openCount === 0) await tenure.recover()
+      this.#tellIfLive()
+    }
+  }
+
+  #tellIfLive(): void {
+    if (this.#isCaughtUp && this.#progress.openCount === 0) this.#parts.tenure.live()
+  }
+
+  async #takePage(page: MessagePage, known: ReadonlySet<string>): Promise<void> {
+    const { options, source } = this.#parts
+    let sinceMs = this.#nowMs
+    let count = 0
+    for (const event of page.events) {
+      if (source.repeats && this.#isRepeated(event, known)) this.#takeDuplicate(event)
+      else if (!options.atMostOnce && this.#progress.wasFinished(event.position)) this.#progress.pass(event.position)
+      else this.#take(event)
+      if (this.#isFull) await this.#room()
+      if (++count % checkAfterEvents === 0 && this.#nowMs - sinceMs >= giveWayAfterMs) {
+        await nextTurn()
+        sinceMs = this.#nowMs
+      }
+      if (this.#signal.aborted) return
+    }
+  }
+
+  /** True when it came before, and was finished or is at hand. */
+  #isRepeated(event: RecordedEvent, known: ReadonlySet<string>): boolean {
+    const identity = identityOf(event)
+    if (known.has(identity) || this.#atHand.has(identity)) return true
+    // At most once, it is in the inbox before it is begun.
+    if (!this.#parts.options.atMostOnce) this.#atHand.add(identity)
+    return false
+  }
+
+  /** Those of the page that came before, under another position. */
+  async #finishedBefore({ events, problems = [] }: MessagePage): Promise<ReadonlySet<string>> {
+    const { source, context } = this.#parts
+    if (!source.repeats || events.length + problems.length === 0) return none
+    const messages = [...events, ...problems.map(({ event }) => event)].map(({ source: from, id }) => ({ source: from, id }))
+    return new Set((await context.store.driver.inbox.find(this.#processor, messages)).map(identityOf))
+  }
+
+  /** At most once: all messages of the page are finished before the first of them is handled. */
+  async #finishUnseen({ events }: MessagePage, known: ReadonlySet<string>): Promise<void> {
+    for (const event of events) {
+      if (this.#progress.wasFinished(event.position) || known.has(identityOf(event))) continue
+      this.#progress.pass(event.position)
+      this.#writer.add({ event, isRemembered: this.#parts.source.repeats })
+    }
+    await this.#writer.flush()
+  }
+
+  #takeDuplicate(event: RecordedEvent): void {
+    this.#count('headwater_messages_duplicate_total')
+    this.#progress.pass(event.position)
+    this.#writer.add({ event })
+  }
+
+  /** What cannot be understood stands in nobody's way: it is put aside by itself. */
+  #takeProblem(event: RecordedEvent, error: unknown, known: ReadonlySet<string>): void {
+    if (this.#progress.wasFinished(event.position)) return
+    if (known.has(identityOf(event))) return this.#takeDuplicate(event)
+    this.#count('headwater_messages_dead_total')
+    const letter = this.#held.letterOf(event.stream, { event, error, atMs: this.#nowMs, durationMs: 0 }, undefined)
+    this.#writer.add({ event, isRemembered: this.#parts.source.repeats, documents: [writeDeadLetter(letter)] })
+  }
+
+  #take(event: RecordedEvent): void {
+    const { options } = this.#parts
+    if (!options.atMostOnce) this.#progress.begin(event.position)
+    // Where nobody waits, a handler that is done as it returns needs no lane.
+    if (this.#canRunAtOnce) {
+      void this.#call(event, () => this.#lanes.begin(options.keyOf(event), event))
+      return
+    }
+    const key = options.keyOf(event)
+    const held = this.#held.get(key)
+    if (held) this.#finish(event, { documents: [this.#held.wait(held, event)] })
+    else {
+      this.#lanes.add(key, event)
+      this.#pump()
+    }
+  }
+
+  get #canRunAtOnce(): boolean {
+    if (this.#lanes.count > 0 || this.#held.size > 0 || this.#parts.options.breaker) return false
+    return this.#suspicious === 0 && this.#suspects.size === 0
+  }
+
+  get #isFull(): boolean {
+    return this.#lanes.count >= maxOpen || this.#writer.pendingCount >= maxPending || this.#held.count >= maxHeld
+  }
+
+  /** Waits until there is room for a good many, so that the source is not asked for one message at a time. */
+  async #room(): Promise<void> {
+    if (this.#held.count >= maxHeld)
+      this.#environment.log('error', 'too many messages are held: no others are taken until some are dealt with', {
+        processor: this.#processor,
+      })
+    while (!this.#signal.aborted && (this.#isFull || this.#lanes.count > maxOpen / 2)) await this.#woken()
+  }
+
+  /** Resolves when something has come to an end. */
+  async #woken(): Promise<void> {
+    const done = new AbortController()
+    await new Promise<void>((resolve) => {
+      this.#wakeIntake = resolve
+      this.#signal.addEventListener('abort', () => resolve(), { once: true, signal: done.signal })
+    })
+    done.abort()
+  }
+
+  // ── Handling them
+
+  /** Starts what may be started: lanes whose time to be tried again has come, then those that are ready. */
+  #pump(): void {
+    const { breaker, concurrency } = this.#parts.options
+    const limit = this.#suspicious > 0 ? 1 : concurrency
+    while (!this.#isOver && !this.#signal.aborted && this.#busy < limit) {
+      const due = this.#held.size > 0 ? this.#held.due(this.#nowMs) : undefined
+      if (!due && !this.#lanes.hasReady) break
+      if (breaker && !breaker.admit(this.#environment)) break
+      if (due) this.#occupy(() => this.#retries.retry(due))
+      else this.#start(this.#lanes.take()!)
+    }
+    this.#setTimer()
+  }
+
+  /** Takes a place while `work` is under way. */
+  #occupy(work: () => Promise<void>): void {
+    this.#busy++
+    void work()
+      .catch((error: unknown) => this.#broken.abort(error))
+      .then(() => {
+        this.#busy--
+        this.#wakeIntake?.()
+        this.#pump()
+      })
+  }
+
+  #start(lane: Lane): void {
+    const event = lane.queue[0]!
+    if (this.#suspects.has(event.position)) {
+      const error = new ProcessEndedError(this.#processor)
+      return this.#failed(lane, { event, error, atMs: this.#nowMs, durationMs: 0 })
+    }
+    if (this.#suspicious === 0) {
+      void this.#call(event, () => lane)
+      return
+    }
+    this.#suspicious--
+    this.#occupy(() =>
+      this.#announcements.during(event.position, async () => {
+        if (this.#signal.aborted) this.#parts.options.breaker?.withdraw()
+        else await this.#call(event, () => lane)
+      }),
+    )
+  }
+
+  /** Calls the handler; `laneOf` gives the lane of the message, which it need not have had so far. Resolves when the attempt has ended. */
+  #call(event: RecordedEvent, laneOf: () => Lane): Promise<void> | undefined {
+    const startedMs = this.#nowMs
+    let call: HandlerCall
+    try {
+      const { blockedAt, tenure } = this.#parts
+      call = this.#parts.caller.call(event, event.position === blockedAt ? tenure.attempt : 1)
+      if (!call.pending) {
+        this.#succeeded(event, call)
+        if (this.#lanes.count > 0) this.#lanes.advance(laneOf())
+        return undefined
+      }
+    } catch (error) {
+      this.#failed(laneOf(), { event, error, atMs: this.#nowMs, durationMs: this.#nowMs - startedMs })
+      return undefined
+    }
+    return this.#follow(laneOf(), event, call, call.pending, startedMs)
+  }
+
+  async #follow(lane: Lane, event: RecordedEvent, call: HandlerCall, pending: Promise<void>, startedMs: number): Promise<void> {
+    this.#busy++
+    const end = await this.#attempts.finish(call, pending)
+    this.#busy--
+    this.#wakeIntake?.()
+    if (this.#isOver || end.how === 'stopped') {
+      this.#parts.options.breaker?.withdraw()
+      return
+    }
+    this.#measure(startedMs)
+    let failure: { readonly error: unknown; readonly straggler?: Promise<void> } | undefined = end.how === 'failed' ? end : undefined
+    if (!failure)
+      try {
+        this.#succeeded(event, call)
+        this.#lanes.advance(lane)
+      } catch (error) {
+        failure = { error }
+      }
+    if (failure)
+      this.#failed(lane, { event, error: failure.error, atMs: this.#nowMs, durationMs: this.#nowMs - startedMs }, failure.straggler)
+    this.#pump()
+  }
+
+  /** Throws when what the handler emitted cannot be stored. */
+  #succeeded(event: RecordedEvent, call: HandlerCall): void {
+    const append = call.effects()
+    this.#parts.options.breaker?.record(false, this.#environment)
+    this.#finish(event, append ? { append } : noEffect)
+  }
+
+  #failed(lane: Lane, report: FailureReport, straggler?: Promise<void>): void {
+    const { options } = this.#parts
+    const { event, error } = report
+    this.#policy.record(error)
+    if (options.whenExhausted === 'block' && !options.atMostOnce) return this.#broken.abort(new Blocked(event, error))
+    const decision = this.#policy.decide(report, 1, report.atMs)
+    if (decision.how === 'give-up') {
+      this.#finish(event, { documents: this.#policy.giveUp(report, undefined) })
+      this.#lanes.advance(lane)
+      return
+    }
+    this.#lanes.remove(lane)
+    this.#finish(event, { documents: [this.#held.fail(lane.key, report, decision.how === 'retry' ? decision.inMs : undefined, undefined)] })
+    const held = this.#held.get(lane.key)!
+    for (const later of lane.queue.slice(1)) this.#finish(later, { documents: [this.#held.wait(held, later)] })
+    if (straggler) void this.#retries.whenEnded(held, straggler).then(() => this.#pump())
+    this.#setTimer()
+  }
+
+  // ── Ending
+
+  #finish(event: RecordedEvent, effect: Effect): void {
+    const { options, source } = this.#parts
+    // At most once: it was finished before it was begun.
+    if (options.atMostOnce) return this.#writer.add(effect)
+    this.#progress.finish(event.position)
+    if (effect === noEffect && !source.repeats && !source.finished) this.#writer.finishedWithoutEffect()
+    else this.#writer.add({ ...effect, event, isRemembered: source.repeats })
+  }
+
+  #committed(effects: readonly Effect[], finished: number, position: number): void {
+    const { source, tenure } = this.#parts
+    const events = effects.flatMap(({ event }) => (event ? [event] : []))
+    source.finished?.(events)
+    if (source.repeats) for (const event of events) this.#atHand.delete(identityOf(event))
+    this.#environment.metrics.count('headwater_processor_events_total', finished, { processor: this.#processor })
+    tenure.moved(position)
+    if (position > tenure.lease.position) void tenure.recover()
+    this.#tellIfLive()
+    this.#wakeIntake?.()
+  }
+
+  /** Lets handlers that run come to an end. */
+  async #settle(): Promise<void> {
+    this.#attempts.stop(new Error('the processor stops'))
+    while (this.#busy > 0) await new Promise<void>((resolve) => (this.#wakeIntake = resolve))
+  }
+
+  // ── Time, figures, words
+
+  /** Wakes up when the next lane is to be tried again, or the breaker lets somebody probe. */
+  #setTimer(): void {
+    const probeInMs = this.#parts.options.breaker?.retryInMs(this.#environment)
+    const dueMs = this.#held.size > 0 ? this.#held.nextDueMs : Infinity
+    const atMs = probeInMs === undefined ? dueMs : this.#lanes.hasReady || dueMs < Infinity ? this.#nowMs + probeInMs : Infinity
+    if (atMs === this.#timer?.atMs) return
+    this.#timer?.controller.abort()
+    this.#timer = undefined
+    // What is due now waits for a free place, not for time.
+    if (atMs === Infinity || this.#isOver || (probeInMs === undefined && atMs <= this.#nowMs)) return
+    const controller = new AbortController()
+    this.#timer = { atMs, controller }
+    void this.#environment.clock.sleep(Math.max(1, atMs - this.#nowMs), controller.signal).then(() => {
+      if (controller.signal.aborted || this.#isOver) return
+      this.#timer = undefined
+      this.#pump()
+    })
+  }
+
+  #measure(startedMs: number): void {
+    this.#environment.metrics.duration('headwater_handler_duration_ms', this.#nowMs - startedMs, { processor: this.#processor })
+  }
+
+  #count(metric: MetricName): void {
+    this.#environment.metrics.count(metric, 1, { processor: this.#processor })
+  }
+
+  get #nowMs(): number {
+    return this.#environment.clock.now()
+  }
+}
+
+/** The whole handler waits for one message. */
+class Blocked extends Error {
+  readonly event: RecordedEvent
+
+  constructor(event: RecordedEvent, cause: unknown) {
+    super('blocked', { cause })
+    this.event = event
+  }
+}
+
+const none: ReadonlySet<string> = new Set()
+const noEffect: Effect = {}

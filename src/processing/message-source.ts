@@ -1,0 +1,32 @@
+import type { RecordedEvent } from '../message/event.ts'
+import type { Origin } from './dead-letter.ts'
+
+/** Where a handler's messages come from: the store's log, or a topic. */
+export interface MessageSource {
+  /** Pages of messages after a position, in ascending order, for ever, until `signal` is aborted. */
+  read(after: number, signal: AbortSignal): AsyncIterable<MessagePage>
+  /** Whether messages may come more than once, under positions of their own: those that were finished are then remembered by their source and id. */
+  readonly repeats: boolean
+  /** What to keep with a copy of the message; undefined where messages stay, and can be found again. */
+  originOf(event: RecordedEvent): Origin | undefined
+  /** A message that stays where it is. */
+  find(position: number): Promise<RecordedEvent | undefined>
+  /** What was done with these messages is committed. */
+  finished?(events: readonly RecordedEvent[]): void
+}
+
+export interface MessagePage {
+  readonly events: readonly RecordedEvent[]
+  /** Those that could not be understood. */
+  readonly problems?: readonly Problem[]
+  /** Up to here there are no other messages for this handler. */
+  readonly through: number
+  /** True when there is nothing more at the moment. */
+  readonly isLast: boolean
+}
+
+/** A message that is none, or that nobody here knows. The event is as much of one as can be made of it. */
+export interface Problem {
+  readonly event: RecordedEvent
+  readonly error: unknown
+}

@@ -1,0 +1,47 @@
+import type { CollectionSpec } from '../storage/document-port.ts'
+import { encodeField } from '../storage/field.ts'
+import type { DocumentWrite } from '../storage/write-set.ts'
+import type { DeadLetter } from './dead-letter.ts'
+
+/**
+ * What an operator wants done with a dead letter. It is asked for by whomever, and done by the process that owns the processor, together with its other work:
+ * so nobody ever takes something out of a lane while another one puts something in. It stays as the record of what was done, by whom and why.
+ */
+export interface OperatorAction {
+  readonly id: string
+  readonly kind: 'retry' | 'discard' | 'edit'
+  readonly processor: string
+  /** Id of the dead letter. */
+  readonly letter: string
+  /** Of an edit: the data to handle instead. */
+  readonly data?: unknown
+  readonly by: string
+  readonly reason: string
+  /** ISO 8601. */
+  readonly requestedAt: string
+  readonly state: 'requested' | 'done' | 'refused'
+  /** Of a retry: how it went; why it was refused. */
+  readonly outcome: 'succeeded' | 'failed' | 'discarded' | 'edited' | string | null
+  readonly doneAt: string | null
+  /** The dead letter as it was, where it is not kept anywhere else. */
+  readonly before?: DeadLetter
+}
+
+export const actionCollection: CollectionSpec = {
+  id: 'headwater:operator-actions@1.1',
+  projection: 'headwater:operator-actions',
+  version: 1,
+  indexed: ['state', 'processor', 'letter', 'requestedAt'],
+  searchable: false,
+}
+
+export function writeAction(action: OperatorAction): DocumentWrite {
+  const values = action as unknown as Readonly<Record<string, unknown>>
+  return {
+    collection: actionCollection.id,
+    key: action.id,
+    document: JSON.stringify(action),
+    fields: actionCollection.indexed.map((field) => encodeField(values[field])),
+    words: null,
+  }
+}
