@@ -74,9 +74,40 @@ export { BadLineError, TransferError } from './storage/transfer/errors.ts'
 
 export { defineHandler } from './processing/handler.ts'
 export type { Handler, HandlerContext, HandlerOptions } from './processing/handler.ts'
-export { CheckpointBeyondLogError, WaitTimeoutError } from './processing/errors.ts'
+export type { WhenExhausted } from './processing/lane-options.ts'
+export { HandlerTimeoutError, PermanentError, ProcessEndedError } from './processing/retry.ts'
+export type { RetryOptions } from './processing/retry.ts'
+export { defineCircuitBreaker } from './processing/circuit-breaker.ts'
+export type { BreakerState, CircuitBreaker, CircuitBreakerOptions } from './processing/circuit-breaker.ts'
+export { DeadLetters } from './processing/dead-letters.ts'
+export type {
+  ActionOptions,
+  DeadLetterFilter,
+  DeadLetterGroup,
+  RedriveOptions,
+  RedriveProgress,
+  RedriveResult,
+} from './processing/dead-letters.ts'
+export type { DeadLetter, DeadLetterState, Edit, FailedAttempt, Failure, Origin, StoredMessage } from './processing/dead-letter.ts'
+export type { OperatorAction } from './processing/operator-action.ts'
+export { CheckpointBeyondLogError, UnknownDeadLetterError, WaitTimeoutError } from './processing/errors.ts'
 export type { ProcessorState, ProcessorStatus } from './processing/processor.ts'
 export type { StartPosition } from './processing/start-position.ts'
+
+export { defineTopic } from './transport/topic.ts'
+export type { ForeignMessage, ReadForeign, Topic, TopicOptions, WireMode } from './transport/topic.ts'
+export type { Priority, TopicSpec, Transport } from './transport/port.ts'
+export {
+  MessageTooLargeError,
+  OffsetOutOfRangeError,
+  TopicMismatchError,
+  TransportClosedError,
+  TransportUnavailableError,
+  UnknownTopicError,
+  UnreadableMessageError,
+  UnsupportedBrokerError,
+  UnsupportedByTransportError,
+} from './transport/errors.ts'
 
 export { defineAggregate } from './aggregate/aggregate.ts'
 export type {

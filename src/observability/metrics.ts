@@ -36,6 +36,7 @@ export const metricNames = {
   headwater_messages_parked_total: 'messages given up whose key waits for an operator, by processor',
   headwater_messages_dead_total: 'messages given up alone, by processor',
   headwater_messages_discarded_total: 'messages given up and thrown away, by processor',
+  headwater_messages_unknown_total: 'messages of a type that nobody here knows, by topic and type',
   headwater_messages_duplicate_total: 'messages that had been finished before, by processor',
   headwater_lanes_running: 'handlers that run now, by processor',
   headwater_breaker_open: '1 while a circuit breaker is open or probing, by breaker',

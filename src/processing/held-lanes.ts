@@ -182,7 +182,7 @@ export class HeldLanes {
       fingerprint: fingerprintOf(this.#processor, failure),
       failedAt: before?.failedAt ?? at,
       edit: before?.edit ?? null,
-      ...(before?.message && { message: before.message }),
+      ...(before?.message && { message: before.message, origin: before.origin }),
     }
   }
 

@@ -97,7 +97,9 @@ export class LaneRun {
     this.#held = held
     this.#attempts = new Attempts(caller.handler.name, options.timeoutMs, this.#environment)
     this.#signal = AbortSignal.any([tenure.signal, this.#broken.signal])
-    this.#progress = new Progress(lease.position, state.progress)
+    this.#progress = parts.source.renumbers
+      ? new Progress(state.progress?.through ?? lease.position, undefined)
+      : new Progress(lease.position, state.progress)
     this.#startedMs = this.#nowMs
     this.#crashes = lease.abandoned ? (state.crashes ?? 0) + 1 : 0
     this.#suspicious = this.#crashes >= deathsBeforeSuspicion ? maxOpen : 0

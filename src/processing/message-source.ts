@@ -7,6 +7,8 @@ export interface MessageSource {
   read(after: number, signal: AbortSignal): AsyncIterable<MessagePage>
   /** Whether messages may come more than once, under positions of their own: those that were finished are then remembered by their source and id. */
   readonly repeats: boolean
+  /** True when messages have no position of their own, and are numbered as they come, after all that were numbered before. */
+  readonly renumbers?: boolean
   /** What to keep with a copy of the message; undefined where messages stay, and can be found again. */
   originOf(event: RecordedEvent): Origin | undefined
   /** A message that stays where it is. */

@@ -53,6 +53,8 @@ export interface ProcessorOptions {
   readonly runner: Runner
   /** Where a processor begins that has no checkpoint yet. */
   readonly startAt: StartPosition
+  /** Whether it takes the lease from whoever has it, since a broker has given the work to this process. */
+  readonly takesOver?: boolean
   /** Between attempts. Default: 100 ms, doubling, at most 30 s. */
   readonly backoff?: Backoff
 }
@@ -117,6 +119,8 @@ export class Processor {
       } catch (error) {
         if (error instanceof FencedError || lease?.lost.aborted) {
           this.#context.store.environment.log('info', 'another process has taken over', { processor: this.name })
+          // Who has lost what a broker gave it is about to be told; meanwhile it must not take it back.
+          if (this.#options.takesOver) await this.#context.store.environment.clock.sleep(this.#context.leases.ttlMs, this.#stopping.signal)
         } else {
           await this.#stumble(lease, error)
         }
@@ -130,7 +134,7 @@ export class Processor {
     const { store, leases } = this.#context
     const startAt = await resolveStartPosition(store, this.#options.startAt)
     while (!this.#stopping.signal.aborted) {
-      const claim = await leases.claim(this.name, startAt)
+      const claim = await leases.claim(this.name, startAt, { takesOver: this.#options.takesOver ?? false })
       if ('lost' in claim) return claim
       this.#state = 'standby'
       await store.environment.clock.sleep(claim.retryInMs, this.#stopping.signal)

@@ -1,10 +1,23 @@
+import { InvalidDefinitionError } from '../message/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
+import type { StartAt } from '../transport/port.ts'
 
 /**
  * Where a processor begins that is new: with the first event of the log, with what comes after its first start, after a position, or with the
  * first event that is not older than a time. Times are taken to ascend with positions, as they do unless history was imported.
  */
 export type StartPosition = 'beginning' | 'now' | { readonly after: number } | { readonly time: Date }
+
+/**
+ * Where to begin with a topic.
+ * @throws InvalidDefinitionError for a position, which only the log has
+ */
+export function topicStartAt(start: StartPosition, processor: string): StartAt {
+  if (start === 'beginning') return { at: 'beginning' }
+  if (start === 'now') return { at: 'end' }
+  if ('time' in start) return { at: 'time', timeMs: start.time.getTime() }
+  throw new InvalidDefinitionError(`${processor}: a topic has no position ${start.after}; begin at 'beginning', 'now' or a time`)
+}
 
 /** The position after which to begin. */
 export async function resolveStartPosition(store: EventStore, start: StartPosition): Promise<number> {

@@ -8,6 +8,8 @@ import { validate } from '../message/schema.ts'
 import type { ActionWatcher } from '../processing/action-watcher.ts'
 import type { DeadLetters } from '../processing/dead-letters.ts'
 import type { ProcessingContext, Processor, ProcessorStatus } from '../processing/processor.ts'
+import type { TopicProcessor } from '../processing/topic-processor.ts'
+import type { TransportConnection } from '../transport/port.ts'
 import type { Documents } from '../projection/documents.ts'
 import { UnknownProjectionError } from '../projection/errors.ts'
 import type { AnyProjection, Projection } from '../projection/projection.ts'
@@ -99,6 +101,8 @@ export interface RunningParts {
   readonly commands: CommandBus
   readonly readModels: readonly ReadModel[]
   readonly processors: readonly Processor[]
+  readonly topicProcessors: readonly TopicProcessor[]
+  readonly connection: TransportConnection | undefined
   readonly deadLetters: DeadLetters
   readonly actions: ActionWatcher
 }
@@ -108,6 +112,8 @@ export class RunningApp {
   readonly store: EventStore
   readonly deadLetters: DeadLetters
   readonly #actions: ActionWatcher
+  readonly #topicProcessors: readonly TopicProcessor[]
+  readonly #connection: TransportConnection | undefined
   readonly #service: Service<string, string, string>
   readonly #context: ProcessingContext
   readonly #commands: CommandBus
@@ -115,10 +121,12 @@ export class RunningApp {
   readonly #processors: readonly Processor[]
   #stopping: Promise<void> | undefined
 
-  constructor({ service, context, commands, readModels, processors, deadLetters, actions }: RunningParts) {
+  constructor({ service, context, commands, readModels, processors, topicProcessors, connection, deadLetters, actions }: RunningParts) {
     this.store = context.store
     this.deadLetters = deadLetters
     this.#actions = actions
+    this.#topicProcessors = topicProcessors
+    this.#connection = connection
     this.#service = service
     this.#context = context
     this.#commands = commands
@@ -175,7 +183,11 @@ export class RunningApp {
     return {
       service: this.#service.name,
       head: this.#context.tail.head,
-      processors: [...this.#processors.map(({ status }) => status), ...[...this.#readModels.values()].flatMap(({ statuses }) => statuses)],
+      processors: [
+        ...this.#processors.map(({ status }) => status),
+        ...this.#topicProcessors.flatMap(({ statuses }) => statuses),
+        ...[...this.#readModels.values()].flatMap(({ statuses }) => statuses),
+      ],
     }
   }
 
@@ -190,7 +202,8 @@ export class RunningApp {
 
   async #stop(): Promise<void> {
     await this.#actions.stop()
-    await Promise.all([...this.#processors, ...this.#readModels.values()].map((running) => running.stop()))
+    await Promise.all([...this.#processors, ...this.#topicProcessors, ...this.#readModels.values()].map((running) => running.stop()))
+    await this.#connection?.close()
     await this.#commands.snapshots.settled()
     await this.#context.leases.stop()
     await this.#context.tail.stop()

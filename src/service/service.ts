@@ -5,6 +5,7 @@ import type { AnyEvent } from '../message/event.ts'
 import type { AnyHandler } from '../processing/handler.ts'
 import type { AnyProjection } from '../projection/projection.ts'
 import type { AnyQuery } from '../projection/query.ts'
+import type { Topic } from '../transport/topic.ts'
 import type { SqlProjection } from '../projection/sql-projection.ts'
 
 export interface ServiceParts {
@@ -14,6 +15,8 @@ export interface ServiceParts {
   readonly projections: readonly AnyProjection[]
   readonly sqlProjections: readonly SqlProjection[]
   readonly queries: readonly AnyQuery[]
+  readonly publishes: readonly Topic[]
+  readonly subscribes: readonly Topic[]
 }
 
 /** What one service is made of. `Handled` and `Answered` are the names of the commands and queries that it knows. */
@@ -45,21 +48,33 @@ export function defineService<
     readonly projections?: readonly AnyProjection[]
     readonly sqlProjections?: readonly SqlProjection[]
     readonly queries?: readonly Query[]
+    /** The topics on which its events are published, where it is started with a transport. */
+    readonly publishes?: readonly Topic[]
+    /** The topics from which its handlers get the events of other services. Without a transport they get them from the log that all share. */
+    readonly subscribes?: readonly Topic[]
   },
 ): Service<Name, CommandTypes<Aggregate> | Commands['command']['type'], Query['name']> {
   const { aggregates = [], commandHandlers = [], handlers = [], projections = [], sqlProjections = [], queries = [] } = parts
-  const all: ServiceParts = { aggregates, commandHandlers, handlers, projections, sqlProjections, queries }
+  const { publishes = [], subscribes = [] } = parts
+  const all: ServiceParts = { aggregates, commandHandlers, handlers, projections, sqlProjections, queries, publishes, subscribes }
   check(name, all)
   return { kind: 'service', name, parts: all }
 }
 
 function check(service: string, parts: ServiceParts): void {
-  const { aggregates, commandHandlers, handlers, projections, sqlProjections, queries } = parts
+  const { aggregates, commandHandlers, handlers, projections, sqlProjections, queries, publishes, subscribes } = parts
   const names = (list: readonly { readonly name: string }[]): readonly string[] => list.map(({ name }) => name)
   unique(service, 'aggregates are named', names(aggregates))
   unique(service, 'handlers are named', names(handlers))
   unique(service, 'projections are named', names([...projections, ...sqlProjections]))
   unique(service, 'queries are named', names(queries))
+  unique(service, 'topics to publish on are named', names(publishes))
+  unique(service, 'topics to subscribe to are named', names(subscribes))
+  unique(
+    service,
+    'topics to subscribe to have the event',
+    subscribes.flatMap(({ events }) => Object.keys(events)),
+  )
   unique(service, 'handlers are there for the command', [
     ...aggregates.flatMap(({ commands }) => Object.keys(commands)),
     ...commandHandlers.map(({ command }) => command.type as string),
@@ -78,12 +93,21 @@ function check(service: string, parts: ServiceParts): void {
   }
 }
 
-function* eventsOf({ aggregates, commandHandlers, handlers, projections, sqlProjections }: ServiceParts): Iterable<AnyEvent> {
+function* eventsOf({
+  aggregates,
+  commandHandlers,
+  handlers,
+  projections,
+  sqlProjections,
+  publishes,
+  subscribes,
+}: ServiceParts): Iterable<AnyEvent> {
   for (const { events } of aggregates) yield* Object.values(events)
   for (const { emits } of commandHandlers) yield* emits
   for (const { on, emits } of handlers) yield* [...on, ...emits]
   for (const { events } of projections) yield* Object.values(events)
   for (const { on } of sqlProjections) yield* on
+  for (const { events } of [...publishes, ...subscribes]) yield* Object.values(events)
 }
 
 function unique(service: string, what: string, names: readonly string[]): void {

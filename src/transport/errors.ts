@@ -55,3 +55,8 @@ export class MessageTooLargeError extends HeadwaterError {
 export class OffsetOutOfRangeError extends HeadwaterError {
   readonly code = 'offset-out-of-range'
 }
+
+/** The message is none that could be understood. */
+export class UnreadableMessageError extends HeadwaterError {
+  readonly code = 'unreadable-message'
+}

@@ -1,0 +1,114 @@
+import type { RecordedEvent } from '../message/event.ts'
+import { validate } from '../message/schema.ts'
+import type { Environment } from '../observability/environment.ts'
+import type { Partition, ReceivedMessage } from '../transport/port.ts'
+import type { Topic } from '../transport/topic.ts'
+import { decodeMessage, unreadableEvent } from '../transport/wire.ts'
+import type { Origin } from './dead-letter.ts'
+import type { MessagePage, MessageSource, Problem } from './message-source.ts'
+
+export interface TopicMessagesParts {
+  readonly topic: Topic
+  /** The events that the handler is on. */
+  readonly types: ReadonlySet<string>
+  readonly partition: Partition
+  /** True when the consumer keeps the offsets: a position is an offset and one. Else messages are numbered as they come. */
+  readonly keepsOffsets: boolean
+  readonly environment: Environment
+}
+
+const keptHeaderBytes = 4_000
+
+/** A partition of a topic as the source of a handler's messages. They may come more than once, and are copied when they are held. */
+export class TopicMessages implements MessageSource {
+  readonly repeats = true
+  readonly renumbers: boolean
+  readonly #parts: TopicMessagesParts
+  /** What the events were made of, for as long as they are on their way. */
+  readonly #received = new WeakMap<RecordedEvent, ReceivedMessage>()
+  readonly #unknownTypes = new Set<string>()
+
+  constructor(parts: TopicMessagesParts) {
+    this.#parts = parts
+    this.renumbers = !parts.keepsOffsets
+  }
+
+  async *read(after: number): AsyncIterable<MessagePage> {
+    const { keepsOffsets, partition } = this.#parts
+    let position = after
+    yield { events: [], through: position, isLast: true }
+    for await (const messages of partition.read(keepsOffsets && after > 0 ? after - 1 : undefined)) {
+      const events: RecordedEvent[] = []
+      const problems: Problem[] = []
+      const unwanted: ReceivedMessage[] = []
+      for (const message of messages) {
+        position = keepsOffsets ? message.offset! + 1 : position + 1
+        const read = this.#decode(message, position)
+        if (!read) unwanted.push(message)
+        else if ('error' in read) problems.push(read)
+        else events.push(read)
+        if (read) this.#received.set('error' in read ? read.event : read, message)
+      }
+      if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted)
+      yield { events, problems, through: position, isLast: true }
+    }
+  }
+
+  originOf(event: RecordedEvent): Origin | undefined {
+    const message = this.#received.get(event)
+    if (!message) return undefined
+    const { topic, partition = null, offset = null, headers, attributes } = message
+    return {
+      topic,
+      partition,
+      offset,
+      headers: shortened({ ...headers, ...attributes }),
+      ...(event.data === null && { raw: Buffer.from(message.body).toString('base64') }),
+    }
+  }
+
+  /** Held ones are copies: what is not there is nowhere. */
+  async find(): Promise<undefined> {
+    return undefined
+  }
+
+  finished(events: readonly RecordedEvent[]): void {
+    const messages: ReceivedMessage[] = []
+    for (const event of events) {
+      const message = this.#received.get(event)
+      if (message) messages.push(message)
+    }
+    // Should it fail they come again, and are recognised.
+    if (messages.length > 0) void this.#parts.partition.acknowledge(messages).catch(() => undefined)
+  }
+
+  /** Undefined when it is not for this handler. */
+  #decode(message: ReceivedMessage, position: number): RecordedEvent | Problem | undefined {
+    const { topic, types } = this.#parts
+    try {
+      const event = decodeMessage(message, position, topic)
+      const definition = Object.hasOwn(topic.events, event.type) ? topic.events[event.type] : undefined
+      if (!definition) this.#noteUnknown(event.type)
+      if (!types.has(event.type)) return undefined
+      if (!definition || event.schemaVersion !== definition.schemaVersion) return event
+      const data: unknown = validate(definition.schema, event.data, `${event.type} from ${topic.name}`)
+      return data === event.data ? event : { ...event, data }
+    } catch (error) {
+      return { event: unreadableEvent(message, position), error }
+    }
+  }
+
+  /** A producer may be ahead of its consumers: what they do not know yet is not for them. */
+  #noteUnknown(type: string): void {
+    const { environment, topic } = this.#parts
+    environment.metrics.count('headwater_messages_unknown_total', 1, { topic: topic.name, type })
+    if (this.#unknownTypes.has(type)) return
+    this.#unknownTypes.add(type)
+    environment.log('warn', 'a topic has messages of a type that this program does not know', { topic: topic.name, type })
+  }
+}
+
+function shortened(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  let left = keptHeaderBytes
+  return Object.fromEntries(Object.entries(headers).filter(([name, value]) => (left -= name.length + value.length) > 0))
+}

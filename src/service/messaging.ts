@@ -1,0 +1,73 @@
+import { HandlerCaller } from '../processing/handler-call.ts'
+import type { SendCommand } from '../processing/handler-call.ts'
+import type { AnyHandler } from '../processing/handler.ts'
+import { LaneRunner } from '../processing/lane-runner.ts'
+import { LogMessages } from '../processing/log-messages.ts'
+import { PageRunner } from '../processing/page-runner.ts'
+import type { ProcessingContext, Tenure } from '../processing/processor.ts'
+import { Processor } from '../processing/processor.ts'
+import { Relay } from '../processing/relay.ts'
+import { TopicProcessor } from '../processing/topic-processor.ts'
+import type { TransportConnection } from '../transport/port.ts'
+import type { Topic } from '../transport/topic.ts'
+import type { Service } from './service.ts'
+
+/** What runs the handlers of a service, and carries its events to others. */
+export interface Messaging {
+  readonly processors: readonly Processor[]
+  readonly topicProcessors: readonly TopicProcessor[]
+  readonly laneRunners: readonly LaneRunner[]
+}
+
+/** Makes the topics that the service publishes on or subscribes to, or finds them as they should be. */
+export async function ensureTopics({ parts }: Service<string, string, string>, connection: TransportConnection | undefined): Promise<void> {
+  if (!connection) return
+  const topics = new Map([...parts.publishes, ...parts.subscribes].map(({ name, spec }) => [name, spec]))
+  for (const spec of topics.values()) await connection.ensureTopic(spec)
+}
+
+/** A handler gets the events of subscribed topics from there, where there is a transport, and all others from the log. */
+export function runHandlers(
+  service: Service<string, string, string>,
+  context: ProcessingContext,
+  sendCommand: SendCommand,
+  connection: TransportConnection | undefined,
+): Messaging {
+  const topics = connection ? service.parts.subscribes : []
+  const processors: Processor[] = []
+  const topicProcessors: TopicProcessor[] = []
+  const laneRunners: LaneRunner[] = []
+  for (const handler of service.parts.handlers) {
+    const name = `handler:${handler.name}`
+    const caller = new HandlerCaller(handler, context.store, sendCommand)
+    for (const topic of topics.filter(({ events }) => caller.types.some((type) => Object.hasOwn(events, type))))
+      topicProcessors.push(
+        new TopicProcessor({
+          name: `${name}@${topic.name}`,
+          group: `${service.name}.${handler.name}`,
+          topic,
+          caller,
+          connection: connection!,
+          context,
+        }),
+      )
+    const own = caller.types.filter((type) => !topics.some(({ events }) => Object.hasOwn(events, type)))
+    if (own.length === 0) continue
+    const runner = new LaneRunner(caller, (tenure: Tenure) => LogMessages.open(own, context, tenure), handler.lanes, context)
+    laneRunners.push(runner)
+    processors.push(new Processor({ name, runner, startAt: handler.startAt, ...backoffOf(handler) }, context))
+  }
+  return { processors, topicProcessors, laneRunners }
+}
+
+/** Publishes the service's events on its topics. */
+export function runRelays(topics: readonly Topic[], context: ProcessingContext, connection: TransportConnection): readonly Processor[] {
+  return topics.map((topic) => {
+    const runner = new PageRunner(new Relay(topic, connection, context.store.environment), context)
+    return new Processor({ name: `relay:${topic.name}`, runner, startAt: 'beginning' }, context)
+  })
+}
+
+function backoffOf({ lanes }: AnyHandler): { readonly backoff?: AnyHandler['lanes']['retry'] } {
+  return lanes.whenExhausted === 'block' ? { backoff: lanes.retry } : {}
+}
