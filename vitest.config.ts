@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   // `import 'headwater/sqlite'` means src/, not dist/; the rest is what Node itself would ask for.
-  ssr: { resolve: { conditions: ['headwater-source', 'module', 'node'] } },
+  ssr: { resolve: { conditions: ['headwater-source', 'node'] } },
   test: {
     include: ['tests/**/*.test.ts'],
     environment: 'node',

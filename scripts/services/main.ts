@@ -6,10 +6,14 @@ import { spawn, spawnSync } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { kafka } from './kafka.ts'
+import { nats, nats29 } from './nats.ts'
 import { postgres } from './postgres.ts'
+import { rabbitmq } from './rabbitmq.ts'
 import type { ServerProcess, Service } from './service.ts'
+import { elasticmq, fauxqs } from './sqs.ts'
 
-const services: Record<string, Service> = { postgres }
+const services: Record<string, Service> = { postgres, kafka, rabbitmq, nats, 'nats-2.9': nats29, elasticmq, fauxqs }
 
 const home = resolve(process.env['HEADWATER_SERVICES'] ?? join(import.meta.dirname, '../../.services'))
 const directoryOf = (name: string): string => join(home, name)

@@ -1,3 +1,6 @@
 export type { DisposableStorage, StorageHarness } from './storage/behaviour.ts'
 export type { StorageBehaviour } from './storage/suite.ts'
 export { storageConformance } from './storage/suite.ts'
+export type { InterruptibleTransport, TransportHarness } from './transport/behaviour.ts'
+export type { TransportBehaviour } from './transport/suite.ts'
+export { transportConformance } from './transport/suite.ts'

@@ -35,7 +35,7 @@ export interface HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sen
   /** The events that it may emit; others are refused by the compiler. */
   readonly emits?: OneOrMany<Emits>
   readonly sends?: OneOrMany<Sends>
-  /** Where it begins when it is new. Default: `'beginning'`. */
+  /** Where it begins when it is new. Default: with the first event; with what comes from now on where a transport keeps no history. */
   readonly startAt?: StartPosition
   /** The stream of what it emits. Default: `<name>:<id>`, with the id of the stream of the event at hand. */
   readonly stream?: (event: Recorded<On>) => string
@@ -69,7 +69,7 @@ export interface Handler<
   readonly on: readonly On[]
   readonly emits: readonly Emits[]
   readonly sends: readonly Sends[]
-  readonly startAt: StartPosition
+  readonly startAt: StartPosition | undefined
   readonly lanes: LaneOptions
   stream(event: never): string | undefined
   handle(event: never, context: never): void | Promise<void>
@@ -100,7 +100,7 @@ export function defineHandler<
     on,
     emits: many(options.emits),
     sends: many(options.sends),
-    startAt: options.startAt ?? 'beginning',
+    startAt: options.startAt,
     lanes: laneOptions(name, options),
     stream: (event: never) => options.stream?.(event),
     handle,

@@ -1,6 +1,6 @@
 import { InvalidDefinitionError } from '../message/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
-import type { StartAt } from '../transport/port.ts'
+import type { StartAt, TransportCapabilities } from '../transport/port.ts'
 
 /**
  * Where a processor begins that is new: with the first event of the log, with what comes after its first start, after a position, or with the
@@ -9,10 +9,11 @@ import type { StartAt } from '../transport/port.ts'
 export type StartPosition = 'beginning' | 'now' | { readonly after: number } | { readonly time: Date }
 
 /**
- * Where to begin with a topic.
+ * Where to begin with a topic; without a wish, as early as its transport can.
  * @throws InvalidDefinitionError for a position, which only the log has
  */
-export function topicStartAt(start: StartPosition, processor: string): StartAt {
+export function topicStartAt(start: StartPosition | undefined, { startAt }: TransportCapabilities, processor: string): StartAt {
+  if (start === undefined) return { at: startAt.includes('beginning') ? 'beginning' : 'end' }
   if (start === 'beginning') return { at: 'beginning' }
   if (start === 'now') return { at: 'end' }
   if ('time' in start) return { at: 'time', timeMs: start.time.getTime() }

@@ -52,7 +52,7 @@ export class TopicProcessor implements ActionTaker {
   /** @throws UnknownTopicError, UnsupportedByTransportError */
   async start(): Promise<void> {
     const { caller, connection, group, name, topic } = this.#parts
-    await connection.ensureGroup(topic.name, group, topicStartAt(caller.handler.startAt, name))
+    await connection.ensureGroup(topic.name, group, topicStartAt(caller.handler.startAt, connection.capabilities, name))
     if (connection.capabilities.ordering === 'partition')
       this.#subscription = await this.#subscribe((partition) => this.#runPartition(partition))
     else this.#runQueue()
@@ -101,7 +101,7 @@ export class TopicProcessor implements ActionTaker {
 
   #subscribe(run: (partition: Partition) => Promise<void>): Promise<Subscription> {
     const { caller, connection, group, name, topic } = this.#parts
-    const startAt = topicStartAt(caller.handler.startAt, name)
+    const startAt = topicStartAt(caller.handler.startAt, connection.capabilities, name)
     return connection.subscribe({ topic: topic.name, group, startAt, maxMessages, maxBytes, releaseTimeoutMs, run })
   }
 

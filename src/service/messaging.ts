@@ -55,7 +55,7 @@ export function runHandlers(
     if (own.length === 0) continue
     const runner = new LaneRunner(caller, (tenure: Tenure) => LogMessages.open(own, context, tenure), handler.lanes, context)
     laneRunners.push(runner)
-    processors.push(new Processor({ name, runner, startAt: handler.startAt, ...backoffOf(handler) }, context))
+    processors.push(new Processor({ name, runner, startAt: handler.startAt ?? 'beginning', ...backoffOf(handler) }, context))
   }
   return { processors, topicProcessors, laneRunners }
 }

@@ -1,3 +1,5 @@
 export { given, stateAfter } from './given.ts'
 export type { When } from './given.ts'
 export { ManualClock } from './manual-clock.ts'
+export type { TcpProxy, TcpProxyOptions } from './tcp-proxy.ts'
+export { startTcpProxy } from './tcp-proxy.ts'

@@ -8,10 +8,15 @@ import { PermanentError } from '../../src/processing/retry.ts'
 import { jsonSchema } from '../../src/schema/json-schema.ts'
 import { defineService } from '../../src/service/service.ts'
 import { sqlite } from '../../src/storage/sqlite/index.ts'
+import { kafka } from '../../src/transport/kafka/index.ts'
 import { log } from '../../src/transport/log/index.ts'
+import { nats } from '../../src/transport/nats/index.ts'
 import type { Transport } from '../../src/transport/port.ts'
+import { rabbitmq } from '../../src/transport/rabbitmq/index.ts'
+import { sqs } from '../../src/transport/sqs/index.ts'
 import { defineTopic } from '../../src/transport/topic.ts'
 import { startForTest } from '../support/apps.ts'
+import { describeOnBroker } from '../support/brokers.ts'
 import { eventually } from '../support/eventually.ts'
 
 const data = jsonSchema<{ orderId: string; n: number }>({ type: 'object', required: ['orderId', 'n'] })
@@ -98,7 +103,12 @@ function messagingOver(freshTransport: () => Promise<Transport>): void {
     const letters = async () => (await payments.deadLetters.list()).documents
     await eventually(async () => expect(await letters()).toHaveLength(2), 40_000)
     const [parked, waiting] = await letters()
-    expect(parked).toMatchObject({ state: 'parked', type: 'OrderPlaced', error: { code: 'permanent' }, message: { data: { orderId: 'a', n: 1 } } })
+    expect(parked).toMatchObject({
+      state: 'parked',
+      type: 'OrderPlaced',
+      error: { code: 'permanent' },
+      message: { data: { orderId: 'a', n: 1 } },
+    })
     expect(parked?.origin?.topic).toMatch(/^orders-/)
     expect(waiting).toMatchObject({ state: 'waiting', message: { data: { orderId: 'a', n: 2 } } })
     broken = false
@@ -109,3 +119,9 @@ function messagingOver(freshTransport: () => Promise<Transport>): void {
 }
 
 describe('services over a log transport', () => messagingOver(async () => log(sqlite(await freshFile()))))
+describeOnBroker('Kafka', 'services over Kafka', (brokers) => messagingOver(async () => kafka({ brokers: brokers.split(',') })))
+describeOnBroker('RabbitMQ', 'services over RabbitMQ', (url) => messagingOver(async () => rabbitmq({ url })))
+describeOnBroker('NATS JetStream', 'services over NATS JetStream', (servers) => messagingOver(async () => nats({ servers })))
+describeOnBroker('ElasticMQ', 'services over Amazon SQS', (endpoint) =>
+  messagingOver(async () => sqs({ endpoint, region: 'elasticmq', credentials: { accessKeyId: 'x', secretAccessKey: 'x' } })),
+)

@@ -1,0 +1,115 @@
+import type { ReceivedMessage } from '../port.ts'
+import type { FetchRequest, FetchResult } from './client/fetcher.ts'
+
+export interface ReaderLimits {
+  readonly maxMessages: number
+  readonly maxBytes: number
+}
+
+/** No request asks for less than this: a batch comes whole anyway. */
+const leastFetchBytes = 16 * 1024
+
+/**
+ * What was fetched of a partition and not read yet. It asks for more when less than half of what it may hold is left, and for as much as is likely to fill it: a slow
+ * reader stops being fetched for, and nobody else is. The broker gives batches as they were written, so that one may be held beyond the limit.
+ */
+export class PartitionReader {
+  readonly partition: number
+  readonly #limits: ReaderLimits
+  readonly #wanted: () => void
+  #nextOffset: number
+  #fetched: (readonly ReceivedMessage[])[] = []
+  #messages = 0
+  #bytes = 0
+  /** Of the messages seen last, to know how many bytes make up how many. */
+  #bytesPerMessage = 1_024
+  #failure: Error | undefined
+  #ended = false
+  #wake: (() => void) | undefined
+
+  /** @param wanted Called when there is room for more. */
+  constructor(partition: number, nextOffset: number, limits: ReaderLimits, wanted: () => void) {
+    this.partition = partition
+    this.#nextOffset = nextOffset
+    this.#limits = limits
+    this.#wanted = wanted
+  }
+
+  /** Messages that are held. */
+  get held(): number {
+    return this.#messages
+  }
+
+  /** What to fetch now; undefined while there is enough. */
+  request(): FetchRequest | undefined {
+    const { maxMessages, maxBytes } = this.#limits
+    if (this.#ended || this.#failure || this.#messages > maxMessages / 2 || this.#bytes > maxBytes / 2) return undefined
+    const room = Math.min(maxBytes - this.#bytes, (maxMessages - this.#messages) * this.#bytesPerMessage)
+    return { partition: this.partition, offset: this.#nextOffset, maxBytes: Math.max(leastFetchBytes, Math.ceil(room)) }
+  }
+
+  add({ messages, bytes, nextOffset }: FetchResult): void {
+    if (this.#ended) return
+    this.#nextOffset = nextOffset
+    if (messages.length === 0) return
+    this.#fetched.push(messages)
+    this.#messages += messages.length
+    this.#bytes += bytes
+    this.#bytesPerMessage = bytes / messages.length
+    this.#notify()
+  }
+
+  fail(error: Error): void {
+    this.#failure = error
+    this.#notify()
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#fetched = []
+    this.#messages = 0
+    this.#notify()
+  }
+
+  async *batches(): AsyncGenerator<readonly ReceivedMessage[], void, undefined> {
+    for (;;) {
+      if (this.#ended) return
+      const batch = this.#take()
+      if (batch) {
+        this.#wanted()
+        yield batch
+      } else if (this.#failure) throw this.#failure
+      else await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+  }
+
+  #take(): readonly ReceivedMessage[] | undefined {
+    const first = this.#fetched.shift()
+    if (!first) return undefined
+    const count = this.#fitting(first)
+    const batch = count === first.length ? first : first.slice(0, count)
+    if (batch !== first) this.#fetched.unshift(first.slice(count))
+    this.#bytes = this.#messages === count ? 0 : this.#bytes * (1 - count / this.#messages)
+    this.#messages -= count
+    return batch
+  }
+
+  /** How many may be given at once; one at least. */
+  #fitting(messages: readonly ReceivedMessage[]): number {
+    const { maxMessages, maxBytes } = this.#limits
+    const most = Math.min(messages.length, maxMessages)
+    // What was fetched within the limit needs no counting.
+    if (this.#bytes <= maxBytes) return most
+    let bytes = 0
+    for (let count = 0; count < most; count++) {
+      bytes += messages[count]!.body.byteLength
+      if (bytes > maxBytes && count > 0) return count
+    }
+    return most
+  }
+
+  #notify(): void {
+    this.#wake?.()
+    this.#wake = undefined
+  }
+}

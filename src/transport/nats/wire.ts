@@ -1,0 +1,111 @@
+import type { Msg } from '@nats-io/transport-node'
+import { UnsupportedByTransportError } from '../errors.ts'
+import type { OutgoingMessage, WireMessage } from '../port.ts'
+
+// The NATS binding of CloudEvents: attributes in headers `ce-…`, percent-encoded as in that of HTTP; `datacontenttype` is no exception there, while `content-type`
+// tells structured events apart. Ours carry both. Headers of NATS are UTF-8, without line breaks, and clients trim them.
+
+const keyHeader = 'headwater-key'
+const idHeader = 'headwater-id'
+/** All headers that NATS cannot carry as they are, as percent-encoded JSON. */
+const headersHeader = 'headwater-headers'
+const reserved = /^(?:nats-|ce-|headwater-)|^content-type$/i
+const plainName = /^[!-9;-~]+$/
+const attributeName = /^[A-Za-z0-9]+$/
+// oxlint-disable-next-line no-control-regex -- they are what is looked for
+const control = /[\0-\x1f\x7f]/
+const utf8 = new TextEncoder()
+
+/**
+ * The header block of a message, as it stands on the wire: the client's own headers compare each name with all others.
+ * @throws UnsupportedByTransportError for an attribute that CloudEvents does not allow
+ */
+export function encodeHeaders({ id, key, attributes, headers }: OutgoingMessage): Uint8Array {
+  const plainId = id !== '' && isPlainValue(id)
+  let block = `NATS/1.0\r\nNats-Msg-Id: ${plainId ? id : escapeText(id)}\r\n`
+  if (!plainId) block += `${idHeader}: ${escapeText(id)}\r\n`
+  if (key !== undefined) block += `${keyHeader}: ${escapeText(key)}\r\n`
+  let isCloudEvent = false
+  for (const name in attributes) {
+    if (!attributeName.test(name)) throw new UnsupportedByTransportError(`NATS cannot carry an attribute named ${JSON.stringify(name)}`)
+    isCloudEvent = true
+    block += `ce-${name}: ${escapeText(attributes[name]!)}\r\n`
+  }
+  let others: Record<string, string> | undefined
+  for (const [name, value] of Object.entries(headers)) {
+    const isContentType = name === 'content-type'
+    if ((isContentType || (plainName.test(name) && !reserved.test(name))) && isPlainValue(value)) block += `${name}: ${value}\r\n`
+    else others = { ...others, [name]: value }
+    if (isContentType && isCloudEvent && attributes['datacontenttype'] === undefined)
+      block += `ce-datacontenttype: ${escapeText(value)}\r\n`
+  }
+  if (others) block += `${headersHeader}: ${escapeText(JSON.stringify(others))}\r\n`
+  return utf8.encode(`${block}\r\n`)
+}
+
+export interface DecodedMessage extends WireMessage {
+  /** Undefined when the producer gave none. */
+  readonly id: string | undefined
+}
+
+/** A message of anybody's. Headers that make no sense are left out, the body is always there. */
+export function decodeMessage(message: Msg): DecodedMessage {
+  let id: string | undefined
+  let key: string | undefined
+  let contentType: string | undefined
+  const attributes: [string, string][] = []
+  const headers: [string, string][] = []
+  for (const [name, values] of headersOf(message)) {
+    const value = values[0] ?? ''
+    const lowerCase = name.toLowerCase()
+    if (lowerCase.startsWith('ce-')) {
+      if (lowerCase === 'ce-datacontenttype') contentType = unescapeText(value)
+      else attributes.push([lowerCase.slice(3), unescapeText(value)])
+    } else if (lowerCase === 'nats-msg-id') id ??= value
+    else if (lowerCase === keyHeader) key = unescapeText(value)
+    else if (lowerCase === idHeader) id = unescapeText(value)
+    else if (lowerCase === headersHeader) headers.push(...readHeaders(value))
+    else if (lowerCase === 'content-type') headers.push([lowerCase, value])
+    else if (!lowerCase.startsWith('nats-')) headers.push([name, value])
+  }
+  if (contentType !== undefined && !headers.some(([name]) => name === 'content-type')) headers.push(['content-type', contentType])
+  return { id, key, attributes: Object.fromEntries(attributes), headers: Object.fromEntries(headers), body: message.data }
+}
+
+/** The client parses headers when they are first asked for, and throws at names that it does not allow. */
+function headersOf(message: Msg): Iterable<[string, string[]]> {
+  try {
+    return message.headers ?? []
+  } catch {
+    return []
+  }
+}
+
+function isPlainValue(value: string): boolean {
+  return !control.test(value) && value.trim() === value && value.isWellFormed()
+}
+
+/** Percent-encodes blanks, quotes, percent signs and what is not printable ASCII. */
+function escapeText(text: string): string {
+  if (/^[!#$&-~]*$/.test(text)) return text
+  return text.toWellFormed().replace(/[^!#$&-~]/gu, encodeURIComponent)
+}
+
+/** The reverse; a foreign producer's stray percent sign stays as it is. */
+function unescapeText(text: string): string {
+  if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function readHeaders(text: string): readonly [string, string][] {
+  try {
+    const parsed: unknown = JSON.parse(unescapeText(text))
+    return Object.entries(parsed ?? {}).map(([name, value]) => [name, String(value)])
+  } catch {
+    return []
+  }
+}

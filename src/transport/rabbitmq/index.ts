@@ -1,0 +1,47 @@
+import { UnsupportedBrokerError } from '../errors.ts'
+import type { Transport, TransportConnection } from '../port.ts'
+import { RabbitMqConnection, type Subscriptions } from './connection.ts'
+import { greet, type Broker } from './handshake.ts'
+import { importClient, Link } from './link.ts'
+import { settingsOf, type RabbitMqOptions } from './options.ts'
+
+export type { ExchangeType, RabbitMqBinding, RabbitMqOptions, RabbitMqTopicOptions } from './options.ts'
+
+/**
+ * RabbitMQ 3.10 or later, by the package `rabbitmq-client`.
+ *
+ * A topic is a durable exchange of its name; a group is a quorum queue `<topic>.<group>` that is bound to it. The exchange keeps nothing: what is published
+ * while no group is there is confirmed and gone, so each group is to be made (`ensureGroup`) before the first message that it must not miss. Messages
+ * are CloudEvents of the protocol binding for AMQP. A message is confirmed when a majority of the queue's replicas have written it to disk.
+ *
+ * The broker gives unacknowledged messages back to the queue after its consumer timeout (30 minutes by default), whatever is being done with them.
+ * @throws InvalidDefinitionError
+ */
+export function rabbitmq(options: RabbitMqOptions): Transport {
+  const settings = settingsOf(options)
+  const subscriptions: Subscriptions = new Set()
+  return {
+    name: 'rabbitmq',
+    async connect({ environment, clientName }): Promise<TransportConnection> {
+      const client = await importClient()
+      const broker = await greet(settings)
+      checkVersion(broker)
+      const linkOptions = { maxFrameBytes: broker.maxFrameBytes, environment }
+      const publishing = await Link.open(client, settings, { ...linkOptions, name: `${clientName}, publishing` })
+      try {
+        const consuming = await Link.open(client, settings, { ...linkOptions, name: `${clientName}, consuming` })
+        return new RabbitMqConnection(settings, broker, { publishing, consuming }, subscriptions, environment)
+      } catch (error) {
+        await publishing.close()
+        throw error
+      }
+    },
+  }
+}
+
+/** Quorum queues are fit for use since 3.10: before, their messages were all in memory and one that was requeued for ever grew the log. */
+function checkVersion({ product, version }: Broker): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (product === 'RabbitMQ' && (major > 3 || (major === 3 && minor >= 10))) return
+  throw new UnsupportedBrokerError(`RabbitMQ 3.10 or later is needed; the server is ${product} ${version}`)
+}

@@ -1,0 +1,186 @@
+import type { AsyncMessage, Channel } from 'rabbitmq-client'
+import type { Environment } from '../../observability/environment.ts'
+import { describeError } from '../../observability/log.ts'
+import type { Partition, ReceivedMessage } from '../port.ts'
+import { DeliveryTags } from './delivery-tags.ts'
+import { Intake } from './intake.ts'
+import { Delivery } from './wire.ts'
+
+export interface QueueToRead {
+  readonly topic: string
+  readonly group: string
+  readonly queue: string
+  readonly maxMessages: number
+  readonly maxBytes: number
+}
+
+/**
+ * A queue, for as long as one channel lives: what the channel delivered can be acknowledged on it only, and goes back to the queue with its end.
+ * Afterwards there is another partition.
+ */
+export class QueuePartition implements Partition {
+  readonly topic: string
+  readonly number: undefined
+  readonly #channel: Channel
+  readonly #from: QueueToRead
+  readonly #environment: Environment
+  readonly #labels: Readonly<Record<string, string>>
+  readonly #revocation = new AbortController()
+  readonly #tags = new DeliveryTags()
+  readonly #intake: Intake
+  #arrived: Delivery[] = []
+  #consumerTag: string | undefined
+  #adjusting: Promise<void> | undefined
+  #hasFailed = false
+  #wakeReader: (() => void) | undefined
+  #isWaking = false
+
+  constructor(channel: Channel, from: QueueToRead, environment: Environment) {
+    this.topic = from.topic
+    this.number = undefined
+    this.#channel = channel
+    this.#from = from
+    this.#environment = environment
+    this.#labels = { transport: 'rabbitmq', topic: from.topic, group: from.group }
+    this.#intake = new Intake(from.maxMessages, from.maxBytes)
+  }
+
+  get revoked(): AbortSignal {
+    return this.#revocation.signal
+  }
+
+  /** Delivered and neither acknowledged nor given back. */
+  get held(): number {
+    return this.#intake.held
+  }
+
+  async *read(): AsyncGenerator<readonly ReceivedMessage[]> {
+    this.#adjust()
+    while (!this.revoked.aborted) {
+      if (this.#arrived.length === 0) await new Promise<void>((resolve) => (this.#wakeReader = resolve))
+      if (this.#arrived.length === 0 || this.revoked.aborted) continue
+      const batch = this.#takeBatch()
+      this.#environment.metrics.count('headwater_transport_received_total', batch.length, this.#labels)
+      this.#reportHeld()
+      yield batch
+    }
+  }
+
+  acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {
+    const tags = this.#settle(messages)
+    const { upTo, single } = this.#tags.acknowledge(tags)
+    this.#tell(() => {
+      if (upTo !== undefined) this.#channel.basicAck({ deliveryTag: upTo, multiple: true })
+      for (const deliveryTag of single) this.#channel.basicAck({ deliveryTag })
+    })
+    return Promise.resolve()
+  }
+
+  /** In the order in which they came, which is the one in which the broker then gives them out again. */
+  release(messages: readonly ReceivedMessage[]): Promise<void> {
+    const tags = this.#settle(messages)
+    this.#tell(() => {
+      for (const deliveryTag of tags) this.#channel.basicNack({ deliveryTag, requeue: true })
+    })
+    return Promise.resolve()
+  }
+
+  /** Takes it away: no more messages come, and those that were given out can be acknowledged for as long as the channel lives. */
+  revoke(): void {
+    if (this.revoked.aborted) return
+    this.#revocation.abort()
+    this.#wakeReader?.()
+    this.#environment.metrics.gauge('headwater_transport_held', 0, this.#labels)
+    // Others get at once what has not been sent yet. What is on its way comes back to the queue with the end of the channel.
+    void (this.#adjusting ?? Promise.resolve()).then(() => this.#endConsumer()).catch(() => undefined)
+  }
+
+  /** The tags of those that were not settled yet and can be, ascending. */
+  #settle(messages: readonly ReceivedMessage[]): readonly number[] {
+    const tags: number[] = []
+    for (const message of messages) {
+      const tag = Delivery.tagOn(this.#channel, message)
+      if (tag === undefined || !this.#tags.settle(tag)) continue
+      tags.push(tag)
+      this.#intake.settled(message.body.byteLength)
+    }
+    if (!this.revoked.aborted) this.#reportHeld()
+    this.#adjust()
+    return tags.toSorted((a, b) => a - b)
+  }
+
+  #tell(tell: () => void): void {
+    try {
+      tell()
+    } catch (error) {
+      // The channel was closed: the broker gives the messages out again.
+      this.#environment.log('debug', 'messages could not be acknowledged and will come again', {
+        ...this.#labels,
+        error: describeError(error),
+      })
+    }
+  }
+
+  /** All that is there, as a rule; as much as fits where the first messages of a queue turned out to be large ones. */
+  #takeBatch(): readonly Delivery[] {
+    let count = 0
+    for (let bytes = 0; count < this.#arrived.length && bytes < this.#from.maxBytes; count++)
+      bytes += this.#arrived[count]?.body.byteLength ?? 0
+    if (count < this.#arrived.length) return this.#arrived.splice(0, count)
+    const all = this.#arrived
+    this.#arrived = []
+    return all
+  }
+
+  #reportHeld(): void {
+    this.#environment.metrics.gauge('headwater_transport_held', this.#intake.held, this.#labels)
+  }
+
+  #deliver(message: AsyncMessage): void {
+    const delivery = new Delivery(this.topic, this.#channel, message)
+    this.#arrived.push(delivery)
+    this.#intake.delivered(delivery.body.byteLength)
+    // The client hands out each message by itself; the reader is woken once for all that came at the same time.
+    if (this.#isWaking) return
+    this.#isWaking = true
+    setImmediate(() => {
+      this.#isWaking = false
+      this.#wakeReader?.()
+      this.#adjust()
+    })
+  }
+
+  #adjust(): void {
+    if (this.#adjusting || this.revoked.aborted || this.#hasFailed || this.#intake.advise() === undefined) return
+    this.#adjusting = this.#replaceConsumer()
+      .catch((error: unknown) => {
+        if (this.revoked.aborted || this.#hasFailed) return
+        this.#hasFailed = true
+        this.#environment.log('warn', 'consuming a queue failed', { ...this.#labels, error: describeError(error) })
+        void this.#channel.close()
+      })
+      .finally(() => {
+        this.#adjusting = undefined
+      })
+      .then(() => this.#adjust())
+  }
+
+  async #replaceConsumer(): Promise<void> {
+    await this.#endConsumer()
+    const prefetch = this.#intake.advise()
+    if (!prefetch || this.revoked.aborted) return
+    await this.#channel.basicQos({ prefetchCount: prefetch })
+    this.#intake.begun(prefetch)
+    const begun = await this.#channel.basicConsume({ queue: this.#from.queue }, (message) => this.#deliver(message))
+    this.#consumerTag = begun.consumerTag
+  }
+
+  /** What it was sent before it ended still comes, and stays with this channel. */
+  async #endConsumer(): Promise<void> {
+    const consumerTag = this.#consumerTag
+    if (consumerTag === undefined) return
+    this.#consumerTag = undefined
+    await this.#channel.basicCancel({ consumerTag })
+    this.#intake.begun(0)
+  }
+}

@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest'
+import type { TransportBehaviour } from '../../src/conformance/index.ts'
+import { transportConformance } from '../../src/conformance/index.ts'
+import { harnessOf } from './broken.ts'
+import type { Mutant } from './broken.ts'
+import { MemoryBroker } from './memory-transport.ts'
+import {
+  mutantsOfAcknowledging,
+  mutantsOfDelivery,
+  mutantsOfInterruptions,
+  mutantsOfLateness,
+  mutantsOfMembers,
+  mutantsOfPlaces,
+} from './mutants-of-consuming.ts'
+import { mutantsOfConnecting, mutantsOfContent, mutantsOfOrder, mutantsOfPublishing, mutantsOfTopics } from './mutants-of-publishing.ts'
+
+const mutants: readonly Mutant[] = [
+  ...mutantsOfConnecting,
+  ...mutantsOfTopics,
+  ...mutantsOfPublishing,
+  ...mutantsOfContent,
+  ...mutantsOfOrder,
+  ...mutantsOfDelivery,
+  ...mutantsOfLateness,
+  ...mutantsOfAcknowledging,
+  ...mutantsOfMembers,
+  ...mutantsOfPlaces,
+  ...mutantsOfInterruptions,
+]
+
+const titleOf = ({ group, name }: TransportBehaviour): string => `${group}: ${name}`
+
+interface Trial {
+  readonly mutant: Mutant
+  readonly behaviour: string
+  /** Why it failed; undefined when it passed or was skipped, which is wrong. */
+  readonly failure: Promise<string | undefined>
+}
+
+// All at the same time: most of them wait for what never comes.
+const trials: readonly Trial[] = mutants.flatMap((mutant) => {
+  const suite = transportConformance(harnessOf(mutant))
+  return mutant.caughtBy.map((start): Trial => {
+    const [behaviour, ...others] = suite.filter((one) => titleOf(one).startsWith(start))
+    if (!behaviour || others.length > 0) throw new Error(`${others.length + (behaviour ? 1 : 0)} behaviours begin with: ${start}`)
+    const failure = behaviour.run().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
+    )
+    return { mutant, behaviour: titleOf(behaviour), failure }
+  })
+})
+
+describe('each defect is noticed', () => {
+  for (const { mutant, behaviour, failure } of trials)
+    test(`${mutant.defect}: by “${behaviour}”`, { timeout: 60_000 }, async () => {
+      expect(await failure).toBeDefined()
+    })
+})
+
+test('each behaviour notices some defect', () => {
+  const noticing = new Set(trials.map(({ behaviour }) => behaviour))
+  const all = transportConformance({ transport: new MemoryBroker() }).map(titleOf)
+  expect(all.filter((behaviour) => !noticing.has(behaviour))).toEqual([])
+})

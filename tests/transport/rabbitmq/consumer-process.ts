@@ -1,0 +1,24 @@
+// Consumes a group until it is killed; says on its standard output what it has acknowledged.
+//
+//   node consumer-process.ts <url> <topic> <group>
+import { environment } from '../../../src/observability/environment.ts'
+import { rabbitmq } from '../../../src/transport/rabbitmq/index.ts'
+
+const [url = '', topic = '', group = ''] = process.argv.slice(2)
+const connection = await rabbitmq({ url }).connect({ environment: environment(), clientName: 'consumer-process' })
+await connection.subscribe({
+  topic,
+  group,
+  startAt: { at: 'end' },
+  maxMessages: 50,
+  maxBytes: 1_000_000,
+  releaseTimeoutMs: 1_000,
+  async run(partition) {
+    for await (const batch of partition.read())
+      for (const message of batch) {
+        process.stdout.write(`${Buffer.from(message.body).toString()}\n`)
+        await new Promise((resolve) => setImmediate(resolve))
+        await partition.acknowledge([message])
+      }
+  },
+})
