@@ -17,7 +17,7 @@ const layers = [
 ]
 
 /** Folders beneath a port, each for one database or broker. Only the command line chooses among them; everybody else is given one. */
-const adapters = ['sqlite', 'postgres', 'kafka', 'rabbitmq', 'nats', 'sqs']
+const adapters = ['sqlite', 'postgres', 'kafka', 'rabbitmq', 'nats', 'sqs', 'log']
 
 interface Restriction {
   regex: string

@@ -1,21 +1,20 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RecordedEvent } from '../message/event.ts'
 import type { Environment } from '../observability/environment.ts'
-import type { MetricName } from '../observability/metrics.ts'
 import { Announcements } from './announcements.ts'
 import { Attempts } from './attempts.ts'
 import type { CheckpointState, Effect } from './checkpoint-writer.ts'
-import { CheckpointWriter, identityOf } from './checkpoint-writer.ts'
-import { deadLetterCollection, writeDeadLetter } from './dead-letter.ts'
+import { CheckpointWriter } from './checkpoint-writer.ts'
+import { deadLetterCollection } from './dead-letter.ts'
 import { FailurePolicy } from './failure-policy.ts'
 import type { HandlerCall, HandlerCaller } from './handler-call.ts'
 import type { FailureReport } from './held-lanes.ts'
 import { HeldLanes } from './held-lanes.ts'
 import { HeldRunner } from './held-runner.ts'
+import { Intake } from './intake.ts'
 import type { LaneOptions } from './lane-options.ts'
 import type { Lane } from './lanes.ts'
 import { Lanes } from './lanes.ts'
-import type { MessagePage, MessageSource } from './message-source.ts'
+import type { MessageSource } from './message-source.ts'
 import { describePlace } from './page-runner.ts'
 import type { OperatorAction } from './operator-action.ts'
 import { actionCollection } from './operator-action.ts'
@@ -33,16 +32,10 @@ export interface LaneRunParts {
   readonly blockedAt: number | undefined
 }
 
-/** Messages taken from the source and not finished, at most; and effects that are not committed. */
-const maxOpen = 1_000
-const maxPending = 5_000
-/** More than so many held messages, and no others are taken: an operator has to look. */
-const maxHeld = 10_000
-/** Handlers that do not wait are given so long before others have their turn. */
-const giveWayAfterMs = 10
-const checkAfterEvents = 32
 /** After so many deaths in a row the messages are tried one by one, to find out which of them kills the process. */
 const deathsBeforeSuspicion = 2
+/** So many messages may have been at hand when it died. */
+const suspectedMessages = 1_000
 /** A process that has lived so long was not killed by what it began with. */
 const healthyAfterMs = 30_000
 
@@ -70,11 +63,10 @@ export class LaneRun {
   #suspicious: number
   /** What an earlier process was about to try when it died. */
   readonly #suspects: ReadonlySet<number>
-  #wakeIntake: (() => void) | undefined
+  readonly #intake: Intake
+  /** Called when nothing is under way any more. */
+  #whenIdle: (() => void) | undefined
   #timer: { readonly atMs: number; readonly controller: AbortController } | undefined
-  /** Messages of a source that repeats itself, which are not in the inbox yet. */
-  readonly #atHand = new Set<string>()
-  #isCaughtUp = false
   #isOver = false
 
   static async begin(parts: LaneRunParts): Promise<LaneRun> {
@@ -102,7 +94,7 @@ export class LaneRun {
       : new Progress(lease.position, state.progress)
     this.#startedMs = this.#nowMs
     this.#crashes = lease.abandoned ? (state.crashes ?? 0) + 1 : 0
-    this.#suspicious = this.#crashes >= deathsBeforeSuspicion ? maxOpen : 0
+    this.#suspicious = this.#crashes >= deathsBeforeSuspicion ? suspectedMessages : 0
     this.#suspects = new Set(lease.abandoned ? state.trying : [])
     this.#writer = new CheckpointWriter({
       tenure,
@@ -131,6 +123,22 @@ export class LaneRun {
       signal: this.#signal,
       onFree: () => this.#pump(),
     })
+    this.#intake = new Intake({
+      processor: lease.processor,
+      source: parts.source,
+      store: context.store,
+      progress: this.#progress,
+      writer: this.#writer,
+      held,
+      atMostOnce: options.atMostOnce,
+      signal: this.#signal,
+      take: (event) => this.#take(event),
+      waiting: () => this.#lanes.count,
+      caughtUp: async () => {
+        if (this.#progress.openCount === 0) await tenure.recover()
+        this.#tellIfLive()
+      },
+    })
   }
 
   /** Does what an operator asks for. */
@@ -151,7 +159,7 @@ export class LaneRun {
       if (this.#crashes > 0) await this.#writer.flush()
       await this.#retries.blame(this.#suspects)
       this.#pump()
-      await this.#takeIn().catch((error: unknown) => this.#broken.abort(error))
+      await this.#intake.run().catch((error: unknown) => this.#broken.abort(error))
       await this.#settle()
       if (!tenure.lease.lost.aborted) await this.#writer.flush()
     } finally {
@@ -167,85 +175,10 @@ export class LaneRun {
     return reason.event.position
   }
 
-  // ── Taking messages in
-
-  async #takeIn(): Promise<void> {
-    const { options, source, tenure } = this.#parts
-    for await (const page of source.read(this.#progress.position, this.#signal)) {
-      const known = await this.#finishedBefore(page)
-      for (const { event, error } of page.problems ?? []) this.#takeProblem(event, error, known)
-      if (options.atMostOnce) await this.#finishUnseen(page, known)
-      await this.#takePage(page, known)
-      if (this.#signal.aborted) return
-      this.#progress.pass(page.through)
-      this.#writer.passed()
-      this.#isCaughtUp = page.isLast
-      if (page.isLast && this.#progress.openCount === 0) await tenure.recover()
-      this.#tellIfLive()
-    }
-  }
+  // ── Handling messages
 
   #tellIfLive(): void {
-    if (this.#isCaughtUp && this.#progress.openCount === 0) this.#parts.tenure.live()
-  }
-
-  async #takePage(page: MessagePage, known: ReadonlySet<string>): Promise<void> {
-    const { options, source } = this.#parts
-    let sinceMs = this.#nowMs
-    let count = 0
-    for (const event of page.events) {
-      if (source.repeats && this.#isRepeated(event, known)) this.#takeDuplicate(event)
-      else if (!options.atMostOnce && this.#progress.wasFinished(event.position)) this.#progress.pass(event.position)
-      else this.#take(event)
-      if (this.#isFull) await this.#room()
-      if (++count % checkAfterEvents === 0 && this.#nowMs - sinceMs >= giveWayAfterMs) {
-        await nextTurn()
-        sinceMs = this.#nowMs
-      }
-      if (this.#signal.aborted) return
-    }
-  }
-
-  /** True when it came before, and was finished or is at hand. */
-  #isRepeated(event: RecordedEvent, known: ReadonlySet<string>): boolean {
-    const identity = identityOf(event)
-    if (known.has(identity) || this.#atHand.has(identity)) return true
-    // At most once, it is in the inbox before it is begun.
-    if (!this.#parts.options.atMostOnce) this.#atHand.add(identity)
-    return false
-  }
-
-  /** Those of the page that came before, under another position. */
-  async #finishedBefore({ events, problems = [] }: MessagePage): Promise<ReadonlySet<string>> {
-    const { source, context } = this.#parts
-    if (!source.repeats || events.length + problems.length === 0) return none
-    const messages = [...events, ...problems.map(({ event }) => event)].map(({ source: from, id }) => ({ source: from, id }))
-    return new Set((await context.store.driver.inbox.find(this.#processor, messages)).map(identityOf))
-  }
-
-  /** At most once: all messages of the page are finished before the first of them is handled. */
-  async #finishUnseen({ events }: MessagePage, known: ReadonlySet<string>): Promise<void> {
-    for (const event of events) {
-      if (this.#progress.wasFinished(event.position) || known.has(identityOf(event))) continue
-      this.#progress.pass(event.position)
-      this.#writer.add({ event, isRemembered: this.#parts.source.repeats })
-    }
-    await this.#writer.flush()
-  }
-
-  #takeDuplicate(event: RecordedEvent): void {
-    this.#count('headwater_messages_duplicate_total')
-    this.#progress.pass(event.position)
-    this.#writer.add({ event })
-  }
-
-  /** What cannot be understood stands in nobody's way: it is put aside by itself. */
-  #takeProblem(event: RecordedEvent, error: unknown, known: ReadonlySet<string>): void {
-    if (this.#progress.wasFinished(event.position)) return
-    if (known.has(identityOf(event))) return this.#takeDuplicate(event)
-    this.#count('headwater_messages_dead_total')
-    const letter = this.#held.letterOf(event.stream, { event, error, atMs: this.#nowMs, durationMs: 0 }, undefined)
-    this.#writer.add({ event, isRemembered: this.#parts.source.repeats, documents: [writeDeadLetter(letter)] })
+    if (this.#intake.isCaughtUp && this.#progress.openCount === 0) this.#parts.tenure.live()
   }
 
   #take(event: RecordedEvent): void {
@@ -270,31 +203,6 @@ export class LaneRun {
     return this.#suspicious === 0 && this.#suspects.size === 0
   }
 
-  get #isFull(): boolean {
-    return this.#lanes.count >= maxOpen || this.#writer.pendingCount >= maxPending || this.#held.count >= maxHeld
-  }
-
-  /** Waits until there is room for a good many, so that the source is not asked for one message at a time. */
-  async #room(): Promise<void> {
-    if (this.#held.count >= maxHeld)
-      this.#environment.log('error', 'too many messages are held: no others are taken until some are dealt with', {
-        processor: this.#processor,
-      })
-    while (!this.#signal.aborted && (this.#isFull || this.#lanes.count > maxOpen / 2)) await this.#woken()
-  }
-
-  /** Resolves when something has come to an end. */
-  async #woken(): Promise<void> {
-    const done = new AbortController()
-    await new Promise<void>((resolve) => {
-      this.#wakeIntake = resolve
-      this.#signal.addEventListener('abort', () => resolve(), { once: true, signal: done.signal })
-    })
-    done.abort()
-  }
-
-  // ── Handling them
-
   /** Starts what may be started: lanes whose time to be tried again has come, then those that are ready. */
   #pump(): void {
     const { breaker, concurrency } = this.#parts.options
@@ -315,8 +223,7 @@ export class LaneRun {
     void work()
       .catch((error: unknown) => this.#broken.abort(error))
       .then(() => {
-        this.#busy--
-        this.#wakeIntake?.()
+        this.#leave()
         this.#pump()
       })
   }
@@ -362,8 +269,7 @@ export class LaneRun {
   async #follow(lane: Lane, event: RecordedEvent, call: HandlerCall, pending: Promise<void>, startedMs: number): Promise<void> {
     this.#busy++
     const end = await this.#attempts.finish(call, pending)
-    this.#busy--
-    this.#wakeIntake?.()
+    this.#leave()
     if (this.#isOver || end.how === 'stopped') {
       this.#parts.options.breaker?.withdraw()
       return
@@ -423,18 +329,17 @@ export class LaneRun {
     const { source, tenure } = this.#parts
     const events = effects.flatMap(({ event }) => (event ? [event] : []))
     source.finished?.(events)
-    if (source.repeats) for (const event of events) this.#atHand.delete(identityOf(event))
+    this.#intake.committed(events)
     this.#environment.metrics.count('headwater_processor_events_total', finished, { processor: this.#processor })
     tenure.moved(position)
     if (position > tenure.lease.position) void tenure.recover()
     this.#tellIfLive()
-    this.#wakeIntake?.()
   }
 
   /** Lets handlers that run come to an end. */
   async #settle(): Promise<void> {
     this.#attempts.stop(new Error('the processor stops'))
-    while (this.#busy > 0) await new Promise<void>((resolve) => (this.#wakeIntake = resolve))
+    if (this.#busy > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve))
   }
 
   // ── Time, figures, words
@@ -458,12 +363,14 @@ export class LaneRun {
     })
   }
 
-  #measure(startedMs: number): void {
-    this.#environment.metrics.duration('headwater_handler_duration_ms', this.#nowMs - startedMs, { processor: this.#processor })
+  #leave(): void {
+    this.#busy--
+    this.#intake.wake()
+    if (this.#busy === 0) this.#whenIdle?.()
   }
 
-  #count(metric: MetricName): void {
-    this.#environment.metrics.count(metric, 1, { processor: this.#processor })
+  #measure(startedMs: number): void {
+    this.#environment.metrics.duration('headwater_handler_duration_ms', this.#nowMs - startedMs, { processor: this.#processor })
   }
 
   get #nowMs(): number {
@@ -481,5 +388,4 @@ class Blocked extends Error {
   }
 }
 
-const none: ReadonlySet<string> = new Set()
 const noEffect: Effect = {}

@@ -26,13 +26,23 @@ export async function resolveStartPosition(store: EventStore, start: StartPositi
   const { head, firstPosition } = await store.log()
   if (start === 'now') return head
   if ('after' in start) return start.after
-  let from = firstPosition
-  let to = head + 1
+  return positionBefore(store, start.time.getTime(), { from: firstPosition, to: head + 1 })
+}
+
+/**
+ * Events get their times before they wait for their commit, by the clocks of their processes: times ascend with positions but for about so much. The
+ * place is looked for this much earlier, and the event itself from there.
+ */
+const disorderMs = 60_000
+
+async function positionBefore(store: EventStore, timeMs: number, range: { from: number; to: number }): Promise<number> {
+  let { from, to } = range
   while (from < to) {
     const middle = Math.floor((from + to) / 2)
     const [event] = await store.driver.readLog({ after: middle - 1, limit: 1 })
-    if (event && event.time < start.time) from = middle + 1
+    if (event && event.time.getTime() < timeMs - disorderMs) from = middle + 1
     else to = middle
   }
-  return from - 1
+  for await (const { position, time } of store.readLog({ after: from - 1 })) if (time.getTime() >= timeMs) return position - 1
+  return range.to - 1
 }

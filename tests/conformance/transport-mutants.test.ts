@@ -4,15 +4,11 @@ import { transportConformance } from '../../src/conformance/index.ts'
 import { harnessOf } from './broken.ts'
 import type { Mutant } from './broken.ts'
 import { MemoryBroker } from './memory-transport.ts'
-import {
-  mutantsOfAcknowledging,
-  mutantsOfDelivery,
-  mutantsOfInterruptions,
-  mutantsOfLateness,
-  mutantsOfMembers,
-  mutantsOfPlaces,
-} from './mutants-of-consuming.ts'
-import { mutantsOfConnecting, mutantsOfContent, mutantsOfOrder, mutantsOfPublishing, mutantsOfTopics } from './mutants-of-publishing.ts'
+import { mutantsOfAcknowledging, mutantsOfDelivery, mutantsOfLateness, mutantsOfMembers } from './mutants-of-consuming.ts'
+import { mutantsOfContent } from './mutants-of-content.ts'
+import { mutantsOfInterruptions } from './mutants-of-interruptions.ts'
+import { mutantsOfPlaces } from './mutants-of-places.ts'
+import { mutantsOfConnecting, mutantsOfOrder, mutantsOfPublishing, mutantsOfTopics } from './mutants-of-publishing.ts'
 
 const mutants: readonly Mutant[] = [
   ...mutantsOfConnecting,

@@ -19,7 +19,12 @@ function spawnMember(args: readonly string[]): ChildProcess {
   return child
 }
 
-type Strike = (leader: ChildProcess, another: (withinMs?: number) => Promise<ChildProcess>) => Promise<ChildProcess>
+type Strike = (
+  leader: ChildProcess,
+  another: (withinMs?: number) => Promise<ChildProcess>,
+  /** Resolves when something was appended: nobody holds the store up. */
+  moved: () => Promise<void>,
+) => Promise<ChildProcess>
 
 /** Two processes run one service while events come in; the one that leads is killed or paused, again and again. */
 async function failOver(storage: Storage, args: readonly string[], strike: Strike): Promise<void> {
@@ -34,6 +39,10 @@ async function failOver(storage: Storage, args: readonly string[], strike: Strik
       return leader
     }, withinMs)
   let appended = 0
+  const moved = async (): Promise<void> => {
+    const before = appended
+    await eventually(() => expect(appended).toBeGreaterThan(before + 10))
+  }
   const stopping = new AbortController()
   const appending = (async () => {
     while (!stopping.signal.aborted)
@@ -42,7 +51,7 @@ async function failOver(storage: Storage, args: readonly string[], strike: Strik
   try {
     for (let round = 0; round < 3; round++) {
       const struck = await leaderBut()
-      const replacement = await strike(struck, (withinMs) => leaderBut(struck, withinMs))
+      const replacement = await strike(struck, (withinMs) => leaderBut(struck, withinMs), moved)
       members = [...members.filter((member) => member !== struck), replacement]
     }
   } finally {
@@ -81,7 +90,7 @@ function scenarios(fresh: () => Promise<{ readonly storage: Storage; readonly ar
 
   test('another process takes over from one that is paused, which then cannot write late', { timeout: 90_000 }, async () => {
     const { storage, args } = await fresh()
-    await failOver(storage, args, async (leader, another) => {
+    await failOver(storage, args, async (leader, another, moved) => {
       // One that happens to be stopped within a transaction on SQLite holds up everybody on the file: then it is stopped anew, a moment later.
       for (let isReplaced = false; !isReplaced;) {
         leader.kill('SIGSTOP')
@@ -90,6 +99,7 @@ function scenarios(fresh: () => Promise<{ readonly storage: Storage; readonly ar
           () => false,
         )
         leader.kill('SIGCONT')
+        await moved()
       }
       return leader
     })

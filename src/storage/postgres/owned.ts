@@ -46,7 +46,11 @@ export class OwnedDatabase implements Database {
     this.storageOption = this.address
     this.#Client = pg.Client
     this.#config = { connectionString, connectionTimeoutMillis: 10_000, fallback_application_name: 'headwater', ...keepAlive }
-    const verify: pg.PoolConfig['verify'] = (client, done) => void prepareSession(client).then(() => done(), done)
+    const verify: pg.PoolConfig['verify'] = (client, done) => {
+      // The pool does not listen yet, or no more, while it has the connection verified: what breaks now would end the process. The query says so, too.
+      client.on('error', () => undefined)
+      void prepareSession(client).then(() => done(), done)
+    }
     this.#pool = new pg.Pool({ ...this.#config, max: poolSize, verify })
     // An idle connection that breaks is replaced by the pool; without a listener the error would end the process.
     this.#pool.on('error', () => undefined)

@@ -58,9 +58,13 @@ export class FetchPump {
   async #start(): Promise<void> {
     try {
       const leaders = await this.#fetcher.leaders()
-      const nodes = Map.groupBy(this.#readers.values(), ({ partition }) => leaders[partition])
+      const nodes = [...Map.groupBy(this.#readers.values(), ({ partition }) => leaders[partition])]
+      // Those that can be fetched from come first.
+      nodes.sort(([a], [b]) => Number(a === undefined) - Number(b === undefined))
       for (const [node, readers] of nodes) {
-        if (node === undefined || this.#busy.has(node)) continue
+        // One that has been added a moment ago, say.
+        if (node === undefined) throw new Error(`a partition of ${this.#topic} has no known leader`)
+        if (this.#busy.has(node)) continue
         const wanting = readers.filter((reader) => reader.request())
         if (wanting.length > 0) void this.#fetch(node, wanting, wanting.length === readers.length ? longWaitMs : shortWaitMs)
       }

@@ -48,8 +48,9 @@ export class PartitionReader {
     return { partition: this.partition, offset: this.#nextOffset, maxBytes: Math.max(leastFetchBytes, Math.ceil(room)) }
   }
 
-  add({ messages, bytes, nextOffset }: FetchResult): void {
-    if (this.#ended) return
+  add({ from, messages, bytes, nextOffset }: FetchResult): void {
+    // A partition that changes its leader can be asked for at both for a moment.
+    if (this.#ended || from !== this.#nextOffset) return
     this.#nextOffset = nextOffset
     if (messages.length === 0) return
     this.#fetched.push(messages)

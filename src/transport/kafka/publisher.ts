@@ -89,6 +89,7 @@ export class TopicPublisher {
         await environment.clock.sleep(settings.lingerMs)
       const partitions = await this.#countPartitions()
       if (partitions !== undefined) await this.#deliver(this.#takeBatch(partitions))
+      if (this.#sender.isUsedUp) this.#replaceSender()
     }
     this.#running = undefined
   }
@@ -199,12 +200,7 @@ export class TopicPublisher {
    */
   #giveUp(sent: readonly Waiting[], cause: unknown): readonly Waiting[] {
     const { environment, settings } = this.#library
-    const abandoned = this.#sender
-    this.#sender = new Sender(this.#library, this.#topic)
-    abandoned
-      .close()
-      .catch((reason: unknown) => environment.log('debug', 'a Kafka producer did not close', { error: describeError(reason) }))
-
+    this.#replaceSender()
     const nowMs = environment.clock.now()
     const late = [...sent, ...this.#queue].filter(({ deadlineMs }) => deadlineMs <= nowMs)
     const keys = new Set(late.map(({ keyText }) => keyText))
@@ -213,6 +209,13 @@ export class TopicPublisher {
     this.#report.fail(sent.filter(isLost), error, false)
     this.#failQueued(isLost, error)
     return sent.filter((record) => !isLost(record))
+  }
+
+  #replaceSender(): void {
+    const { log } = this.#library.environment
+    const abandoned = this.#sender
+    this.#sender = new Sender(this.#library, this.#topic)
+    abandoned.close().catch((error: unknown) => log('debug', 'a Kafka producer did not close', { error: describeError(error) }))
   }
 
   #failQueued(which: (record: Waiting) => boolean, error: Error): void {

@@ -21,6 +21,12 @@ export interface PartitionOptions {
   readonly maxBytes: number
 }
 
+/** Nothing is known yet about how large the messages are. */
+const firstPage = 10
+
+/** From one write of acknowledgements to the next: they are for `lag` only, and not worth a flush each. */
+const savePauseMs = 200
+
 const backoff = { firstMs: 50, maxMs: 2_000 }
 
 /** The whole topic, as the member sees it who has the lease. Offsets are positions in the log. */
@@ -45,7 +51,7 @@ export class LogPartition implements Partition {
   async *read(after: number = this.#options.startAfter): AsyncGenerator<readonly ReceivedMessage[]> {
     const { maxMessages, maxBytes } = this.#options
     let position = after
-    let limit = Math.min(maxMessages, 100)
+    let limit = Math.min(maxMessages, firstPage)
     let checked = false
     let failures = 0
     while (!this.revoked.aborted) {
@@ -70,7 +76,7 @@ export class LogPartition implements Partition {
         continue
       }
       const messages = page.map((event) => fromEvent(this.topic, event))
-      limit = nextLimit(messages, maxMessages, maxBytes)
+      limit = nextLimit(messages, Math.min(maxMessages, 4 * limit), maxBytes)
       for (const batch of batchesOf(messages, maxBytes)) {
         if (this.revoked.aborted) return
         const { topic, group } = this.#options
@@ -80,7 +86,7 @@ export class LogPartition implements Partition {
     }
   }
 
-  /** Notes how far the group is, for `lag`. Acknowledgements of the same moment are written together. */
+  /** Notes how far the group is, for `lag`, soon. */
   async acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {
     const offset = messages.at(-1)?.offset
     if (offset === undefined || offset <= this.#acknowledged) return
@@ -107,6 +113,7 @@ export class LogPartition implements Partition {
           this.#store.environment.log('warn', 'an acknowledgement was not written', { processor, error: describeError(error) })
       }
       saved = position
+      await this.#store.environment.clock.sleep(savePauseMs, this.revoked)
     }
     this.#saving = undefined
   }
@@ -123,10 +130,10 @@ export class LogPartition implements Partition {
   }
 }
 
-/** As many messages as make about `maxBytes`, judged by the largest one just read. */
-function nextLimit(messages: readonly ReceivedMessage[], maxMessages: number, maxBytes: number): number {
+/** As many messages as make about `maxBytes`, judged by the largest one just read; pages grow by and by, since the next ones may be larger. */
+function nextLimit(messages: readonly ReceivedMessage[], atMost: number, maxBytes: number): number {
   const largest = Math.max(...messages.map(({ body }) => body.length)) + 200
-  return Math.max(1, Math.min(maxMessages, Math.floor(maxBytes / largest)))
+  return Math.max(1, Math.min(atMost, Math.floor(maxBytes / largest)))
 }
 
 function* batchesOf(messages: readonly ReceivedMessage[], maxBytes: number): Generator<readonly ReceivedMessage[]> {

@@ -10,6 +10,7 @@ export type { NatsOptions } from './options.ts'
  * NATS JetStream 2.9 or later, over the packages `@nats-io/transport-node` and `@nats-io/jetstream`. A topic is a stream of its name, which takes the subjects
  * `<topic>.>`; a message goes to `<topic>.<type>`. A group is a durable pull consumer: each process that subscribes gets some messages, and their order is kept while
  * one does. The server drops what is published twice with one id within `duplicateWindowMs`.
+ * @throws InvalidDefinitionError when times contradict each other
  */
 export function nats(options: NatsOptions): Transport {
   const settings = settingsOf(options)

@@ -1,4 +1,5 @@
 import type { TlsOptions } from '@nats-io/transport-node'
+import { InvalidDefinitionError } from '../../message/errors.ts'
 
 export interface NatsOptions {
   /** `host:port`, or several of one cluster; TLS by `tls` or by `tls://`. */
@@ -36,6 +37,13 @@ export interface NatsOptions {
 /** The options with their defaults; those of topics stay open, since they are also checked. */
 export type Settings = NatsOptions & Required<Pick<NatsOptions, 'publishTimeoutMs' | 'ackWaitMs' | 'duplicateWindowMs'>>
 
+/** @throws InvalidDefinitionError */
 export function settingsOf(options: NatsOptions): Settings {
-  return { publishTimeoutMs: 30_000, ackWaitMs: 15_000, duplicateWindowMs: 120_000, ...options }
+  const settings = { publishTimeoutMs: 30_000, ackWaitMs: 15_000, duplicateWindowMs: 120_000, ...options }
+  const { publishTimeoutMs, duplicateWindowMs } = settings
+  if (publishTimeoutMs >= duplicateWindowMs)
+    throw new InvalidDefinitionError(
+      `publishTimeoutMs (${publishTimeoutMs}) must be below duplicateWindowMs (${duplicateWindowMs}): what is sent again later is stored twice`,
+    )
+  return settings
 }

@@ -25,7 +25,7 @@ export interface Links {
   readonly consuming: Link
 }
 
-/** A name for what is subscribed to, shared by the connections of one transport, so that each knows what the others hold. */
+/** Shared by the connections of one transport, so that each knows what the others of its process hold. */
 export type Subscriptions = Set<QueueSubscription>
 
 export class RabbitMqConnection implements TransportConnection {

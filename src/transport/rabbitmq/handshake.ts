@@ -31,8 +31,8 @@ const method = {
  * @throws TransportUnavailableError
  */
 export async function greet(settings: Settings): Promise<Broker> {
-  const { hostname, port, protocol } = new URL(settings.url)
-  const own = `${hostname}:${port || (protocol === 'amqps:' ? 5671 : 5672)}`
+  const { hostname, port } = new URL(settings.url)
+  const own = port ? `${hostname}:${port}` : hostname
   let failure: unknown
   for (const host of [own, ...(settings.hosts ?? [])]) {
     try {
@@ -48,8 +48,9 @@ export async function greet(settings: Settings): Promise<Broker> {
 async function greetHost(address: string, { url, tls }: Settings): Promise<Broker> {
   const { username, password, pathname, protocol } = new URL(url)
   const { hostname: host, port } = new URL(`amqp://${address}`)
-  const at = { host: host.replace(/^\[|\]$/g, ''), port: Number(port || 5672) }
-  const socket = protocol === 'amqps:' ? connectTls({ servername: at.host, ...at, ...tls }) : connectTcp(at)
+  const isSecure = protocol === 'amqps:' || tls !== undefined
+  const at = { host: host.replace(/^\[|\]$/g, ''), port: Number(port || (isSecure ? 5671 : 5672)) }
+  const socket = isSecure ? connectTls({ servername: at.host, ...at, ...tls }) : connectTcp(at)
   socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)))
   try {
     socket.write('AMQP\0\0\x09\x01', 'latin1')

@@ -12,9 +12,13 @@ export type { ExchangeType, RabbitMqBinding, RabbitMqOptions, RabbitMqTopicOptio
  *
  * A topic is a durable exchange of its name; a group is a quorum queue `<topic>.<group>` that is bound to it. The exchange keeps nothing: what is published
  * while no group is there is confirmed and gone, so each group is to be made (`ensureGroup`) before the first message that it must not miss. Messages
- * are CloudEvents of the protocol binding for AMQP. A message is confirmed when a majority of the queue's replicas have written it to disk.
+ * are CloudEvents of the protocol binding for AMQP. A message is confirmed when a majority of each queue's replicas have written it to disk.
  *
- * The broker gives unacknowledged messages back to the queue after its consumer timeout (30 minutes by default), whatever is being done with them.
+ * What the broker does, and no client can help:
+ * - Deliveries that are not acknowledged within its consumer timeout (30 minutes by default) go back to the queue, whatever is being done with them;
+ *   the partition is revoked then.
+ * - A queue that refuses messages because it is full (`x-overflow`) may take a later one of a key before an earlier one that it refused.
+ * - A quorum queue that was made less than three seconds before its only node is killed is lost with its messages (seen with 3.10.8).
  * @throws InvalidDefinitionError
  */
 export function rabbitmq(options: RabbitMqOptions): Transport {

@@ -104,8 +104,11 @@ export class Link {
       () => this.#connection.unsafeDestroy(),
       () => undefined,
     )
-    await Promise.race([this.#connection.close(), late])
-    timer.abort()
+    try {
+      await Promise.race([this.#connection.close(), late])
+    } finally {
+      timer.abort()
+    }
   }
 }
 

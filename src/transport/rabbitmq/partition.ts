@@ -51,7 +51,7 @@ export class QueuePartition implements Partition {
 
   /** Delivered and neither acknowledged nor given back. */
   get held(): number {
-    return this.#intake.held
+    return this.#channel.active ? this.#intake.held : 0
   }
 
   async *read(): AsyncGenerator<readonly ReceivedMessage[]> {

@@ -23,8 +23,8 @@ export interface SqsOptions {
   /** How long a message is tried to be sent. Default: 30,000. */
   readonly publishTimeoutMs?: number
   /**
-   * Lets several messages of one key travel in one request. Ten times as fast where there are few keys; but Amazon judges each message of a request by itself,
-   * and when it could not take one and took the next, the two have changed places. Default: false.
+   * Lets several messages of one key travel in one request: up to ten times as fast where there are few keys. But SQS judges each message of a request by itself, and
+   * when it could not take one for a passing reason and took the next, the two have changed places. Default: false, one message of a key at a time.
    */
   readonly batchSameKey?: boolean
   /** How long a request waits for messages, 0 to 20. A longer time costs fewer requests; closing a subscription takes as long at most. Default: 5. */
@@ -48,9 +48,9 @@ export interface SqsOptions {
  * anything, stands for the topic and holds the settings that queues of its groups are made with. A group gets what is published after its queue was made
  * (`startAt: 'end'`); SQS keeps no history to go back in. Characters that a queue's name may not have are written as `_` and their code; long names are cut.
  *
- * **Publishing to a topic sends to the queue of every group, one after the other answers: it is not atomic.** A message is confirmed when every queue has confirmed
- * it. One that was not confirmed in time may be in some queues and not in others; publishing it again, with the same id, gives it to the rest, and FIFO queues that
- * have it drop the repetition (for five minutes). To a topic without groups a message is confirmed, and gone.
+ * **Publishing to a topic sends to the queue of every group, and is not atomic.** A message is sent again until every queue has confirmed it. One that was not confirmed
+ * in time may be in some queues and not in others; publishing it again, with the same id, gives it to the rest, and FIFO queues that have it drop the repetition (for
+ * five minutes; a queue's deduplication id is the message's id). To a topic without groups a message is confirmed, and gone.
  *
  * Order: `'group'`, the key being the message group (a message without a key is a group of its own); with `fifo: false`, `'none'`. A message is at most 1 MiB. A
  * CloudEvent is sent in structured mode, see encode.ts; what other programs sent is read however it comes, see decode.ts.

@@ -3,6 +3,8 @@ import type { Held } from './held.ts'
 
 /** What a partition asks of its subscription. */
 export interface PartitionOwner {
+  /** A batch was read: there is room for more. */
+  refill(): void
   finish(messages: readonly ReceivedMessage[]): Promise<void>
   release(messages: readonly ReceivedMessage[]): Promise<void>
 }
@@ -14,13 +16,18 @@ export class SqsPartition implements Partition {
   readonly #owner: PartitionOwner
   readonly #maxBytes: number
   readonly #revoked = new AbortController()
-  readonly #batches: ReceivedMessage[][] = []
+  readonly #waiting: Held[] = []
   #wake: () => void = () => {}
 
   constructor(topic: string, maxBytes: number, owner: PartitionOwner) {
     this.topic = topic
     this.#maxBytes = maxBytes
     this.#owner = owner
+  }
+
+  /** Messages that nobody has read yet. */
+  get unread(): number {
+    return this.#waiting.length
   }
 
   get revoked(): AbortSignal {
@@ -32,30 +39,27 @@ export class SqsPartition implements Partition {
     this.#wake()
   }
 
-  /** SQS gives out messages by number; here they become batches of about the size that was asked for. */
   deliver(messages: readonly Held[]): void {
-    let batch: ReceivedMessage[] = []
-    let left = this.#maxBytes
-    for (const { message, bytes } of messages) {
-      if (batch.length > 0 && bytes > left) {
-        this.#batches.push(batch)
-        batch = []
-        left = this.#maxBytes
-      }
-      batch.push(message)
-      left -= bytes
-    }
-    this.#batches.push(batch)
+    for (const held of messages) this.#waiting.push(held)
     this.#wake()
   }
 
-  /** SQS knows what is finished; `after` says nothing. */
+  /** SQS knows what is finished; `after` says nothing. A batch is what several requests have brought meanwhile, so that it can be acknowledged in as many at once. */
   async *read(): AsyncGenerator<readonly ReceivedMessage[], void, undefined> {
     while (!this.revoked.aborted) {
-      const batch = this.#batches.shift()
-      if (batch) yield batch
-      else await new Promise<void>((resolve) => (this.#wake = resolve))
+      const batch = this.#takeBatch()
+      if (batch.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve))
+      else {
+        this.#owner.refill()
+        yield batch
+      }
     }
+  }
+
+  #takeBatch(): readonly ReceivedMessage[] {
+    let bytes = 0
+    const end = this.#waiting.findIndex((held, index) => (bytes += held.bytes) > this.#maxBytes && index > 0)
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end).map(({ message }) => message)
   }
 
   acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {

@@ -11,9 +11,19 @@ import { maxEntries } from './wire.ts'
 /** Long polls at the same time. While nothing comes it is one, since each of them costs. */
 const maxPolls = 10
 
+/** Messages that wait to be read. Each of them has to be kept hidden, which is wasted on more than the next moment's work. */
+const maxUnread = maxPolls * maxEntries
+
 export interface Limits {
   readonly maxMessages: number
   readonly maxBytes: number
+}
+
+/** Who is given what has come. */
+export interface Taker {
+  take(batch: readonly Held[]): void
+  /** How many of the messages that were taken have not been read. */
+  countUnread(): number
 }
 
 /** Asks for messages, as many requests at once as there is something to get, and never for more than there is room for. */
@@ -24,7 +34,7 @@ export class Receiver {
   readonly #limits: Limits
   readonly #settings: SqsSettings
   readonly #environment: Environment
-  readonly #take: (batch: readonly Held[]) => void
+  readonly #taker: Taker
   readonly #stopped = new AbortController()
   readonly #polls = new Set<Promise<void>>()
   /** Messages that were asked for and have not come. */
@@ -41,7 +51,7 @@ export class Receiver {
     limits: Limits,
     settings: SqsSettings,
     environment: Environment,
-    take: (batch: readonly Held[]) => void,
+    taker: Taker,
   ) {
     this.#topic = topic
     this.#queue = queue
@@ -49,7 +59,7 @@ export class Receiver {
     this.#limits = limits
     this.#settings = settings
     this.#environment = environment
-    this.#take = take
+    this.#taker = taker
   }
 
   /** Asks for as much as there is room for: at the start, and whenever messages were finished. */
@@ -76,7 +86,8 @@ export class Receiver {
   }
 
   #room(): number {
-    const room = this.#limits.maxMessages - this.#messages.count - this.#asked
+    const unreadRoom = maxUnread - this.#taker.countUnread() - this.#asked
+    const room = Math.min(unreadRoom, this.#limits.maxMessages - this.#messages.count - this.#asked)
     if (this.#averageBytes === 0) return room
     const bytes = this.#limits.maxBytes - this.#messages.bytes - this.#asked * this.#averageBytes
     const isIdle = this.#messages.count === 0 && this.#asked === 0
@@ -87,7 +98,7 @@ export class Receiver {
     try {
       const messages = await this.#receive(count)
       this.#asked -= count
-      if (messages.length > 0) this.#take(this.#hold(messages))
+      if (messages.length > 0) this.#taker.take(this.#hold(messages))
       this.#wantedPolls = messages.length > 0 ? Math.min(this.#wantedPolls + 1, maxPolls) : 1
     } catch {
       this.#asked -= count

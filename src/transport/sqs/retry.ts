@@ -11,7 +11,7 @@ export type Retry = <T>(work: () => Promise<T>) => Promise<T>
 /** Long enough for a service that is out of breath; short enough that nobody waits much longer than an outage lasts. */
 const pauses = { firstMs: 50, maxMs: 2_000 }
 
-/** Until `attempt` more have failed, or `signal` is aborted. */
+/** After so many attempts that failed; ends at once when `signal` is aborted. */
 export async function pause(attempt: number, { clock, random }: Environment, signal?: AbortSignal): Promise<void> {
   await clock.sleep(backoffMs(attempt, pauses, random), signal)
 }

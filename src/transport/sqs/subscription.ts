@@ -20,7 +20,8 @@ export class SqsSubscription implements Subscription {
   readonly #receiver: Receiver
   readonly #finisher: Finisher
   readonly #keeper: Keeper
-  readonly #finishing = new Set<Promise<void>>()
+  /** What SQS is being told about messages that were finished or given back. */
+  readonly #telling = new Set<Promise<void>>()
   readonly #closing = new AbortController()
   #partition: SqsPartition
   readonly #running: Promise<void>
@@ -31,7 +32,8 @@ export class SqsSubscription implements Subscription {
     this.#queue = queue
     this.#environment = environment
     this.#labels = { transport: 'sqs', topic: options.topic, group: options.group }
-    this.#receiver = new Receiver(options.topic, queue, this.#messages, options, settings, environment, (batch) => this.#take(batch))
+    const taker = { take: (batch: readonly Held[]) => this.#take(batch), countUnread: () => this.#partition.unread }
+    this.#receiver = new Receiver(options.topic, queue, this.#messages, options, settings, environment, taker)
     this.#finisher = new Finisher(queue, this.#messages, environment)
     this.#keeper = new Keeper(queue, this.#messages, environment, settings.visibilityTimeoutSec, (held) => this.#lose(held))
     this.#partition = this.#newPartition()
@@ -56,7 +58,7 @@ export class SqsSubscription implements Subscription {
     if (!ended) log('warn', 'a consumer did not end in time; what it holds is given to others', this.#labels)
     await this.#releaseAll()
     this.#finisher.stopTrying()
-    await Promise.all(this.#finishing)
+    await Promise.all(this.#telling)
     this.#keeper.stop()
   }
 
@@ -71,7 +73,7 @@ export class SqsSubscription implements Subscription {
       if (this.#closing.signal.aborted) return
       // What comes from now on is for the next call; what this one held has to come again.
       this.#partition = this.#newPartition()
-      await this.#releaseAll()
+      void this.#track(this.#releaseAll())
       if (!failure) continue
       failures = this.#environment.clock.now() - beganMs > 60_000 ? 0 : failures + 1
       this.#environment.log('warn', 'a consumer failed and is called again', { ...this.#labels, error: failure.error })
@@ -90,6 +92,7 @@ export class SqsSubscription implements Subscription {
 
   #newPartition(): SqsPartition {
     return new SqsPartition(this.#options.topic, this.#options.maxBytes, {
+      refill: () => this.#receiver.fill(),
       finish: (messages) => this.#finish(messages),
       release: (messages) => this.#release(messages),
     })
@@ -102,12 +105,17 @@ export class SqsSubscription implements Subscription {
   }
 
   async #finish(messages: readonly ReceivedMessage[]): Promise<void> {
-    const finishing = this.#finisher.finish(this.#messages.take(messages))
-    this.#finishing.add(finishing)
+    const finishing = this.#track(this.#finisher.finish(this.#messages.take(messages)))
     this.#noteHeld()
     this.#receiver.fill()
     await finishing
-    this.#finishing.delete(finishing)
+  }
+
+  /** Closing waits for it. */
+  async #track(telling: Promise<void>): Promise<void> {
+    this.#telling.add(telling)
+    await telling
+    this.#telling.delete(telling)
   }
 
   async #release(messages: Iterable<ReceivedMessage>): Promise<void> {
@@ -121,7 +129,9 @@ export class SqsSubscription implements Subscription {
   async #show(held: readonly Held[]): Promise<void> {
     if (held.length === 0) return
     this.#noteHeld()
-    await this.#queue.show(held)
+    // What is hidden no longer needs not be shown.
+    const nowMs = this.#environment.clock.now()
+    await this.#queue.show(held.filter(({ hiddenUntilMs }) => hiddenUntilMs > nowMs))
     this.#receiver.fill()
   }
 

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -27,6 +28,9 @@ export interface OwnBroker {
   remove(): Promise<void>
 }
 
+/** Java starts slowly where many others are at work. */
+export const startTimeoutMs = 120_000
+
 export const login = { username: 'alice', password: 'not-a-secret' }
 
 /** The jars of `npm run services -- start kafka`. */
@@ -35,7 +39,13 @@ const jars = join(resolve(process.env['HEADWATER_SERVICES'] ?? join(import.meta.
 /** Lives no longer than its caller, however that ends: its standard input is closed by the kernel then. */
 const untilInputEnds = '"$@" & pid=$!; echo $pid; cat > /dev/null; kill -9 $pid'
 
-export async function startBroker({ lines = 0 }: { readonly lines?: number } = {}): Promise<OwnBroker> {
+export interface OwnBrokerOptions {
+  readonly lines?: number
+  /** Takes two starts of Java more. */
+  readonly tls?: boolean
+}
+
+export async function startBroker({ lines = 0, tls = false }: OwnBrokerOptions = {}): Promise<OwnBroker> {
   const directory = await mkdtemp(join(tmpdir(), 'headwater-kafka-'))
   const ways = await Promise.all(
     Array.from({ length: lines }, async () => {
@@ -44,32 +54,31 @@ export async function startBroker({ lines = 0 }: { readonly lines?: number } = {
     }),
   )
   const keyStore = join(directory, 'key.p12')
-  const ca = makeKey(keyStore, login.password)
+  const ca = tls ? makeKey(keyStore, login.password) : ''
   const broker: KafkaBroker = {
     port: await freePort(),
     jars,
     login: { port: await freePort(), ...login },
-    tls: { port: await freePort(), keyStore, password: login.password },
+    ...(tls && { tls: { port: await freePort(), keyStore, password: login.password } }),
     lines: ways.map(({ port, proxy }) => ({ port, advertisedPort: proxy.port })),
   }
   const server = await prepareKafka(directory, broker)
-  let pid: number | undefined
+  let running: { readonly shell: ChildProcess; readonly pid: number } | undefined
 
   const start = async (): Promise<void> => {
     const child = spawn('sh', ['-c', untilInputEnds, 'sh', server.command, ...server.args], { stdio: ['pipe', 'pipe', 'ignore'] })
     const [line] = (await once(child.stdout, 'data')) as [Buffer]
-    pid = Number(line.toString().split('\n')[0])
+    running = { shell: child, pid: Number(line.toString().split('\n')[0]) }
     child.stdout.resume()
-    await eventually(server.answers, 30_000)
+    await eventually(server.answers, 90_000)
   }
   const kill = async (): Promise<void> => {
-    const killed = pid
-    if (killed === undefined) return
-    pid = undefined
-    process.kill(killed, 'SIGKILL')
-    // A name that is free again could be another process, but only much later.
+    if (!running) return
+    const { shell, pid } = running
+    running = undefined
+    shell.stdin?.end()
     await eventually(() => {
-      if (isRunning(killed)) throw new Error('still running')
+      if (isRunning(pid)) throw new Error('still running')
     })
   }
   await start()

@@ -6,7 +6,7 @@ import type { Transport } from '../../../src/transport/port.ts'
 import { kafka } from '../../../src/transport/kafka/index.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import type { OwnBroker } from './broker.ts'
-import { startBroker } from './broker.ts'
+import { startBroker, startTimeoutMs } from './broker.ts'
 
 /** A dead member is noticed soon, so that behaviours of members need not wait for long. */
 const patience = { sessionTimeoutMs: 3_000, heartbeatMs: 200 }
@@ -16,7 +16,7 @@ describeOnBroker('Kafka', 'the transport for Kafka', () => {
   let broker: OwnBroker | undefined
   beforeAll(async () => {
     broker = await startBroker({ lines: 12 })
-  })
+  }, startTimeoutMs)
   afterAll(() => broker?.remove())
 
   const own = (): OwnBroker => {

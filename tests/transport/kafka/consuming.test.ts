@@ -64,7 +64,7 @@ describeOnBroker('Kafka', 'consuming from Kafka', (brokers) => {
         'each message once, without a hole',
       )
     }
-  }, 60_000)
+  }, 120_000)
 
   test('a partition that is worked on slowly stops no other, and its messages do not pile up', async () => {
     const metrics = new InMemoryMetrics()

@@ -7,15 +7,15 @@ import { MessageTooLargeError, TransportUnavailableError } from '../../../src/tr
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
 import type { OwnBroker } from './broker.ts'
-import { login, startBroker } from './broker.ts'
+import { login, startBroker, startTimeoutMs } from './broker.ts'
 import { connectTo, keyed, newTopic, numbered } from './clients.ts'
 import { Ledger } from './ledger.ts'
 
 describeOnBroker('Kafka', 'Kafka, when it fails', () => {
   let broker: OwnBroker | undefined
   beforeAll(async () => {
-    broker = await startBroker({ lines: 3 })
-  })
+    broker = await startBroker({ lines: 3, tls: true })
+  }, startTimeoutMs)
   afterAll(() => broker?.remove())
   const own = (): OwnBroker => {
     if (!broker) throw new Error('the broker has not been started')
@@ -50,7 +50,7 @@ describeOnBroker('Kafka', 'Kafka, when it fails', () => {
     assert.equal(ledger.unconfirmed.size, 0, 'the broker was not away for longer than a message may be tried')
     assert.equal(ledger.repetitions(), 0, 'the producer is idempotent')
     assert.ok(metrics.value('headwater_transport_disconnects_total', { transport: 'kafka' }) > 0)
-  }, 60_000)
+  }, 120_000)
 
   test('connections that are cut while messages are on their way cost nothing but time', async () => {
     const { address, proxy } = line(0)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nkeys } from '@nats-io/transport-node'
 import { beforeAll, expect, test, vi } from 'vitest'
+import { InvalidDefinitionError } from '../../../src/message/errors.ts'
 import { environment } from '../../../src/observability/environment.ts'
 import { silentLog } from '../../../src/observability/log.ts'
 import { MissingPackageError } from '../../../src/storage/errors.ts'
@@ -16,6 +17,10 @@ import { programOf, startOwnServer } from './server.ts'
 
 const connectTo = (options: NatsOptions): Promise<TransportConnection> =>
   nats(options).connect({ environment: environment({ log: silentLog }), clientName: 'headwater-test' })
+
+test('messages are not sent again for longer than the server recognises them', () => {
+  expect(() => nats({ servers: 'x', publishTimeoutMs: 60_000, duplicateWindowMs: 30_000 })).toThrow(InvalidDefinitionError)
+})
 
 describeOnBroker('NATS JetStream', 'connecting to NATS', (address) => {
   beforeAll(() => void programOf('current'), 300_000)

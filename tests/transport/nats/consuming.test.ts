@@ -63,6 +63,39 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
       expect(finished).toEqual(Array.from({ length: 30 }, (_, number) => String(number)))
     })
 
+    // The server serves the requests that wait in turn, so that a later one may end before an earlier one.
+    test('never more than maxMessages are held, however requests and messages meet', async () => {
+      const { connection, newName } = await connectBoth(address)
+      const topic = newName()
+      await connection.ensureTopic({ name: topic })
+      let held = 0
+      let most = 0
+      let count = 0
+      await connection.subscribe({
+        ...subscriptionTo(topic),
+        maxMessages: 7,
+        async run(partition) {
+          for await (const batch of partition.read()) {
+            count += batch.length
+            held += batch.length
+            most = Math.max(most, held)
+            for (const part of [batch.slice(0, 1), batch.slice(1)]) {
+              held -= part.length
+              await partition.acknowledge(part)
+            }
+          }
+        },
+      })
+      for (let round = 0; round < 150; round++)
+        await connection.publish(
+          topic,
+          Array.from({ length: 1 + (round % 9) }, (_, number) => message(`${round} ${number}`)),
+        )
+      const total = Array.from({ length: 150 }, (_, round) => 1 + (round % 9)).reduce((sum, one) => sum + one, 0)
+      await eventually(() => expect(count).toBe(total))
+      expect(most).toBeLessThanOrEqual(7)
+    })
+
     test('messages are kept for who works on them for longer than the server waits, without a repetition', async () => {
       const { connection, manager, newName } = await connectBoth(address, { ackWaitMs: 500 })
       const topic = newName()

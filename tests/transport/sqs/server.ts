@@ -24,7 +24,7 @@ export async function startOwnServer(): Promise<OwnServer> {
   let child: ChildProcess | undefined
   const start = async (): Promise<void> => {
     child = spawn(server.command, server.args, { stdio: 'ignore' })
-    await eventually(() => server.answers())
+    await eventually(() => server.answers(), 60_000)
   }
   const kill = async (): Promise<void> => {
     if (!child || child.exitCode !== null || child.signalCode !== null) return

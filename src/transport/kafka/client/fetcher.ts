@@ -14,6 +14,8 @@ export interface FetchRequest {
 
 export interface FetchResult {
   readonly partition: number
+  /** The offset that was asked for. */
+  readonly from: number
   readonly messages: readonly ReceivedMessage[]
   /** Of the bodies, keys and headers, compressed or not. */
   readonly bytes: number
@@ -139,7 +141,7 @@ export class Fetcher {
       answer.errorCode === 0 || outOfRange
         ? undefined
         : (this.#library.kafka.protocolErrorsCodesById[answer.errorCode] ?? `error ${answer.errorCode}`)
-    return { partition: answer.partitionIndex, messages, bytes, nextOffset, outOfRange, failed }
+    return { partition: answer.partitionIndex, from, messages, bytes, nextOffset, outOfRange, failed }
   }
 }
 

@@ -30,6 +30,7 @@ export class Sender {
   readonly #library: Library
   readonly #topic: string
   readonly #producer: Producer
+  #sent = 0
 
   constructor(library: Library, topic: string) {
     this.#library = library
@@ -65,7 +66,13 @@ export class Sender {
       headers,
       ...(key !== undefined && { key }),
     }))
+    this.#sent += records.length
     await this.#producer.send({ messages, acks: this.#library.kafka.ProduceAcks.ALL })
+  }
+
+  /** The library numbers what it sends to a partition with 32 bits, and fails for ever when they are used up. */
+  get isUsedUp(): boolean {
+    return this.#sent > 1_000_000_000
   }
 
   /** What the error of `send` says about a partition. */

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'vitest'
+import type { FetchResult } from '../../../src/transport/kafka/client/fetcher.ts'
+import { PartitionReader } from '../../../src/transport/kafka/partition-reader.ts'
+
+const result = (from: number, count: number, bodyBytes = 100): FetchResult => ({
+  partition: 0,
+  from,
+  nextOffset: from + count,
+  bytes: count * bodyBytes,
+  outOfRange: false,
+  failed: undefined,
+  messages: Array.from({ length: count }, (_, index) => ({
+    id: undefined,
+    key: undefined,
+    attributes: {},
+    headers: {},
+    body: Buffer.alloc(bodyBytes),
+    topic: 't',
+    partition: 0,
+    offset: from + index,
+    timeMs: 0,
+  })),
+})
+
+async function readAll(reader: PartitionReader, count: number): Promise<readonly (readonly number[])[]> {
+  const batches: number[][] = []
+  for await (const batch of reader.batches()) {
+    batches.push(batch.map(({ offset }) => offset ?? -1))
+    if (batches.flat().length >= count) break
+  }
+  return batches
+}
+
+test('what two brokers answered for the same offset is taken once', async () => {
+  const reader = new PartitionReader(0, 5, { maxMessages: 100, maxBytes: 100_000 }, () => {})
+  reader.add(result(5, 3))
+  reader.add(result(5, 3))
+  reader.add(result(8, 2))
+  assert.deepEqual(await readAll(reader, 5), [
+    [5, 6, 7],
+    [8, 9],
+  ])
+})
+
+test('it asks for more when half of what it may hold is read, and for no more than is likely to fit', async () => {
+  let wanted = 0
+  const reader = new PartitionReader(0, 0, { maxMessages: 1_000, maxBytes: 1_000_000 }, () => wanted++)
+  assert.deepEqual(reader.request(), { partition: 0, offset: 0, maxBytes: 1_000_000 })
+  reader.add(result(0, 400))
+  assert.deepEqual(reader.request(), { partition: 0, offset: 400, maxBytes: 600 * 100 })
+  reader.add(result(400, 300))
+  assert.equal(reader.request(), undefined)
+  await readAll(reader, 400)
+  assert.ok(wanted > 0)
+  assert.equal(reader.request()?.offset, 700)
+})
+
+test('an answer that is larger than what may be held is read in parts', async () => {
+  const reader = new PartitionReader(0, 0, { maxMessages: 4, maxBytes: 1_000 }, () => {})
+  reader.add(result(0, 6, 400))
+  assert.deepEqual(
+    (await readAll(reader, 6)).map(({ length }) => length),
+    [2, 2, 2],
+  )
+})
