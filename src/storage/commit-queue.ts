@@ -1,7 +1,7 @@
 import type { Environment } from '../observability/environment.ts'
-import { backoffMs } from './backoff.ts'
 import { StorageError, StoreClosedError, StoreUnavailableError } from './errors.ts'
 import { isAskedFor } from './event-query.ts'
+import { patiently } from './patience.ts'
 import type { StorageDriver } from './port.ts'
 import type { EventQuery, StreamAppend, Verdict, WriteSet } from './write-set.ts'
 
@@ -142,28 +142,21 @@ export class CommitQueue {
   }
 
   async #commitWithRetries(sets: readonly WriteSet[]): Promise<readonly Verdict[]> {
-    const { clock, metrics, random } = this.#environment
-    const startedMs = clock.now()
-    for (let attempt = 0; ; attempt++) {
-      const sentMs = performance.now()
-      try {
+    const { metrics } = this.#environment
+    const parts = { driver: this.#driver, environment: this.#environment, retryForMs: this.#limits.retryForMs }
+    try {
+      return await patiently(parts, 'commit', async () => {
+        const sentMs = performance.now()
         const verdicts = await this.#driver.commit(sets)
         metrics.duration('headwater_commit_duration_ms', performance.now() - sentMs)
         metrics.count('headwater_commit_batches_total')
         metrics.count('headwater_commit_sets_total', sets.length)
         return verdicts
-      } catch (error) {
-        if (!this.#driver.isTransient(error)) {
-          if (error instanceof StoreClosedError) throw error
-          throw new StorageError(`the database refused a commit: ${error instanceof Error ? error.message : String(error)}`, {
-            cause: error,
-          })
-        }
-        if (clock.now() - startedMs >= this.#limits.retryForMs)
-          throw new StoreUnavailableError(`no commit was possible for ${this.#limits.retryForMs} ms`, { cause: error })
-        metrics.count('headwater_commit_retries_total')
-        await clock.sleep(backoffMs(attempt, { firstMs: 10, maxMs: 1_000 }, random))
-      }
+      })
+    } catch (error) {
+      if (error instanceof StoreClosedError || error instanceof StoreUnavailableError) throw error
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new StorageError(`the database refused a commit: ${reason}`, { cause: error })
     }
   }
 }

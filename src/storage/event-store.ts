@@ -15,6 +15,7 @@ import {
   VersionConflictError,
 } from './errors.ts'
 import { LogGapError } from './errors.ts'
+import { patiently } from './patience.ts'
 import type { LogFilter, LogRange, LogState, StorageDriver, Storage, StreamInfo } from './port.ts'
 import type { AppendCondition, Committed, EncodedEvent, ExpectedVersion, Verdict, WriteSet } from './write-set.ts'
 
@@ -78,6 +79,7 @@ export class EventStore implements AsyncDisposable {
   /** Sets with events are numbered one after another; the others need not wait for them. */
   readonly #ordered: CommitQueue
   readonly #unordered: CommitQueue
+  readonly #retryForMs: number
   readonly #listeners = new Set<(position: number) => void>()
 
   private constructor(driver: StorageDriver, options: EventStoreOptions) {
@@ -87,6 +89,7 @@ export class EventStore implements AsyncDisposable {
     this.limits = { ...defaultLimits, ...options.limits }
     checkName(this.source, 'source', this.limits)
     const queueLimits = { ...defaultQueueLimits, ...options.queue }
+    this.#retryForMs = queueLimits.retryForMs
     this.#ordered = new CommitQueue(driver, this.environment, queueLimits, 1)
     const { parallelCommits } = driver.capabilities
     this.#unordered = parallelCommits > 0 ? new CommitQueue(driver, this.environment, queueLimits, parallelCommits) : this.#ordered
@@ -149,7 +152,9 @@ export class EventStore implements AsyncDisposable {
     }
     this.environment.metrics.count('headwater_commit_refused_total', 1, { status: verdict.status })
     if (verdict.status !== 'duplicate-id') throw errorOf(verdict, set)
-    const stored = await findStored(this.driver, set)
+    // The acknowledgement may have been lost together with the connection: the answer is worth as much patience as the commit.
+    const parts = { driver: this.driver, environment: this.environment, retryForMs: this.#retryForMs }
+    const stored = await patiently(parts, 'look at the log', () => findStored(this.driver, set))
     if (duplicates === 'first-result') return { ...firstResult(set, stored), duplicate: true }
     const { appends, differing } = withoutStored(set, stored)
     if (differing.length > 0)
