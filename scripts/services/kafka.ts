@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -134,11 +135,12 @@ function logins({ username, password }: NonNullable<KafkaBroker['login']>): Reco
 
 function format(classpath: string, properties: string, login: KafkaBroker['login']): void {
   const storage = ['-cp', classpath, 'kafka.tools.StorageTool']
-  const id = execFileSync('java', [...storage, 'random-uuid'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  // As `random-uuid` of the same tool makes it, without a start of Java.
+  const id = randomBytes(16).toString('base64url')
   const users = ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) =>
     login ? ['-S', `${mechanism}=[name=${login.username},password=${login.password}]`] : [],
   )
-  execFileSync('java', [...storage, 'format', '-t', id, '-c', properties, ...users], { stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync('java', [...storage, 'format', `--cluster-id=${id}`, '-c', properties, ...users], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 /** An ApiVersions request of version 0: the port is open long before the broker answers one. */
