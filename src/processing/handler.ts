@@ -2,6 +2,7 @@ import { InvalidDefinitionError } from '../message/errors.ts'
 import type { AnyCommand, CommandBase } from '../message/command.ts'
 import type { AnyEvent, New, Recorded, RecordedEvent } from '../message/event.ts'
 import type { SendResult } from '../message/outcome.ts'
+import { decodeEvent } from '../schema/upcast.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { Breaker } from './circuit-breaker.ts'
 import type { LaneOptions, WhenExhausted } from './lane-options.ts'
@@ -41,7 +42,12 @@ export interface HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sen
   readonly stream?: (event: Recorded<On>) => string
   /** Events of one key are handled one after another, in order; those of different keys beside each other. Default: the event's stream. */
   readonly key?: (event: Recorded<On>) => string
-  /** So many events are handled at the same time, at most. Default: 16. */
+  /**
+   * Splits the events of the log by key among so many processors, which the processes of a service share evenly: for handlers that keep more than one
+   * processor core busy. Fixed for ever once the handler has run. A topic has its partitions instead. Default: 1.
+   */
+  readonly shards?: number
+  /** So many events are handled at the same time, at most; in each shard, where there are several. Default: 16. */
   readonly concurrency?: number
   /** How long one attempt may take; then `signal` is aborted and the attempt has failed. Default: 30,000. */
   readonly timeoutMs?: number
@@ -70,6 +76,7 @@ export interface Handler<
   readonly emits: readonly Emits[]
   readonly sends: readonly Sends[]
   readonly startAt: StartPosition | undefined
+  readonly shards: number
   readonly lanes: LaneOptions
   stream(event: never): string | undefined
   handle(event: never, context: never): void | Promise<void>
@@ -101,14 +108,21 @@ export function defineHandler<
     emits: many(options.emits),
     sends: many(options.sends),
     startAt: options.startAt,
-    lanes: laneOptions(name, options),
+    shards: shardsOf(name, options.shards),
+    lanes: laneOptions(name, on, options),
     stream: (event: never) => options.stream?.(event),
     handle,
   }
 }
 
+function shardsOf(name: string, shards = 1): number {
+  if (Number.isSafeInteger(shards) && shards >= 1 && shards <= 1_000) return shards
+  throw new InvalidDefinitionError(`the handler ${name}: shards must be a whole number from 1 to 1,000, not ${shards}`)
+}
+
 function laneOptions<On extends AnyEvent>(
   name: string,
+  on: readonly On[],
   { key, concurrency = 16, timeoutMs = 30_000, retry, whenExhausted = 'park', delivery, breaker }: HandlerOptions<On, AnyEvent, AnyCommand>,
 ): LaneOptions {
   if (!Number.isSafeInteger(concurrency) || concurrency < 1)
@@ -117,13 +131,26 @@ function laneOptions<On extends AnyEvent>(
   if (breaker && !(breaker instanceof Breaker))
     throw new InvalidDefinitionError(`the handler ${name}: breaker is none that defineCircuitBreaker has made`)
   return {
-    keyOf: (event: RecordedEvent) => key?.(event as never) ?? event.stream,
+    keyOf: keyFunction(on, key),
     concurrency,
     timeoutMs,
     retry: retryPolicy(retry),
     whenExhausted,
     atMostOnce: delivery === 'at-most-once',
     breaker,
+  }
+}
+
+/** Of an event as its current version, like everything that a handler sees. One that cannot be read fails when it is handled. */
+function keyFunction<On extends AnyEvent>(on: readonly On[], key: ((event: Recorded<On>) => string) | undefined): LaneOptions['keyOf'] {
+  if (!key) return ({ stream }) => stream
+  const definitions = Object.fromEntries(on.map((definition) => [definition.type, definition]))
+  return (event: RecordedEvent) => {
+    try {
+      return key(decodeEvent(definitions, event, 'the key of a handler') as never)
+    } catch {
+      return event.stream
+    }
   }
 }
 

@@ -9,15 +9,23 @@ export class LogMessages implements MessageSource {
   readonly repeats = false
   readonly #context: ProcessingContext
   readonly #types: readonly string[]
+  /** Whether the message is for this processor, where several share them. */
+  readonly #isOurs: ((event: RecordedEvent) => boolean) | undefined
 
   /** @throws CheckpointBeyondLogError */
-  static async open(types: readonly string[], context: ProcessingContext, { lease }: Tenure): Promise<LogMessages> {
+  static async open(
+    types: readonly string[],
+    context: ProcessingContext,
+    { lease }: Tenure,
+    isOurs?: (event: RecordedEvent) => boolean,
+  ): Promise<LogMessages> {
     await refuseCheckpointBeyondLog(context.store, lease)
-    return new LogMessages(types, context)
+    return new LogMessages(types, context, isOurs)
   }
 
-  private constructor(types: readonly string[], context: ProcessingContext) {
+  private constructor(types: readonly string[], context: ProcessingContext, isOurs: ((event: RecordedEvent) => boolean) | undefined) {
     this.#types = types
+    this.#isOurs = isOurs
     this.#context = context
   }
 
@@ -25,7 +33,7 @@ export class LogMessages implements MessageSource {
     const { store, tail } = this.#context
     for await (const { events, through } of new LogSource(store, tail, this.#types).pages(after, signal)) {
       const isLast = through >= tail.head
-      yield { events, through, isLast }
+      yield { events: this.#isOurs ? events.filter(this.#isOurs) : events, through, isLast }
       if (events.length === 0 && isLast) await tail.grown(through, Infinity, signal)
     }
   }

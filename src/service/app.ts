@@ -8,7 +8,6 @@ import { validate } from '../message/schema.ts'
 import type { ActionWatcher } from '../processing/action-watcher.ts'
 import type { DeadLetters } from '../processing/dead-letters.ts'
 import type { ProcessingContext, Processor, ProcessorStatus } from '../processing/processor.ts'
-import type { TopicProcessor } from '../processing/topic-processor.ts'
 import type { TransportConnection } from '../transport/port.ts'
 import type { Documents } from '../projection/documents.ts'
 import { UnknownProjectionError } from '../projection/errors.ts'
@@ -21,6 +20,7 @@ import type { Verification, VerifyOptions } from '../projection/verify.ts'
 import { verifyReadModel } from '../projection/verify.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { CommandBus } from './command-bus.ts'
+import type { Messaging } from './messaging.ts'
 import type { Service } from './service.ts'
 import { watchQuery } from './watch.ts'
 
@@ -101,7 +101,7 @@ export interface RunningParts {
   readonly commands: CommandBus
   readonly readModels: readonly ReadModel[]
   readonly processors: readonly Processor[]
-  readonly topicProcessors: readonly TopicProcessor[]
+  readonly groups: Messaging['groups']
   readonly connection: TransportConnection | undefined
   readonly deadLetters: DeadLetters
   readonly actions: ActionWatcher
@@ -112,7 +112,7 @@ export class RunningApp {
   readonly store: EventStore
   readonly deadLetters: DeadLetters
   readonly #actions: ActionWatcher
-  readonly #topicProcessors: readonly TopicProcessor[]
+  readonly #groups: Messaging['groups']
   readonly #connection: TransportConnection | undefined
   readonly #service: Service<string, string, string>
   readonly #context: ProcessingContext
@@ -121,11 +121,11 @@ export class RunningApp {
   readonly #processors: readonly Processor[]
   #stopping: Promise<void> | undefined
 
-  constructor({ service, context, commands, readModels, processors, topicProcessors, connection, deadLetters, actions }: RunningParts) {
+  constructor({ service, context, commands, readModels, processors, groups, connection, deadLetters, actions }: RunningParts) {
     this.store = context.store
     this.deadLetters = deadLetters
     this.#actions = actions
-    this.#topicProcessors = topicProcessors
+    this.#groups = groups
     this.#connection = connection
     this.#service = service
     this.#context = context
@@ -185,7 +185,7 @@ export class RunningApp {
       head: this.#context.tail.head,
       processors: [
         ...this.#processors.map(({ status }) => status),
-        ...this.#topicProcessors.flatMap(({ statuses }) => statuses),
+        ...this.#groups.flatMap(({ statuses }) => statuses),
         ...[...this.#readModels.values()].flatMap(({ statuses }) => statuses),
       ],
     }
@@ -202,7 +202,7 @@ export class RunningApp {
 
   async #stop(): Promise<void> {
     await this.#actions.stop()
-    await Promise.all([...this.#processors, ...this.#topicProcessors, ...this.#readModels.values()].map((running) => running.stop()))
+    await Promise.all([...this.#processors, ...this.#groups, ...this.#readModels.values()].map((running) => running.stop()))
     await this.#connection?.close()
     await this.#commands.snapshots.settled()
     await this.#context.leases.stop()

@@ -1,13 +1,17 @@
+import type { RecordedEvent } from '../message/event.ts'
+import { hashOf } from '../message/hash.ts'
 import { HandlerCaller } from '../processing/handler-call.ts'
 import type { SendCommand } from '../processing/handler-call.ts'
 import type { AnyHandler } from '../processing/handler.ts'
 import { LaneRunner } from '../processing/lane-runner.ts'
 import { LogMessages } from '../processing/log-messages.ts'
 import { PageRunner } from '../processing/page-runner.ts'
-import type { ProcessingContext, Tenure } from '../processing/processor.ts'
+import type { ProcessingContext } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
 import { Relay } from '../processing/relay.ts'
+import { refuseOtherShards, ShardedProcessor } from '../processing/sharded-processor.ts'
 import { TopicProcessor } from '../processing/topic-processor.ts'
+import type { EventStore } from '../storage/event-store.ts'
 import type { TransportConnection } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
 import type { Service } from './service.ts'
@@ -15,7 +19,8 @@ import type { Service } from './service.ts'
 /** What runs the handlers of a service, and carries its events to others. */
 export interface Messaging {
   readonly processors: readonly Processor[]
-  readonly topicProcessors: readonly TopicProcessor[]
+  /** Those that run several processors each. */
+  readonly groups: readonly (TopicProcessor | ShardedProcessor)[]
   readonly laneRunners: readonly LaneRunner[]
 }
 
@@ -36,6 +41,7 @@ export function runHandlers(
   const topics = connection ? service.parts.subscribes : []
   const processors: Processor[] = []
   const topicProcessors: TopicProcessor[] = []
+  const shardedProcessors: ShardedProcessor[] = []
   const laneRunners: LaneRunner[] = []
   for (const handler of service.parts.handlers) {
     const name = `handler:${handler.name}`
@@ -53,11 +59,27 @@ export function runHandlers(
       )
     const own = caller.types.filter((type) => !topics.some(({ events }) => Object.hasOwn(events, type)))
     if (own.length === 0) continue
-    const runner = new LaneRunner(caller, (tenure: Tenure) => LogMessages.open(own, context, tenure), handler.lanes, context)
+    const { keyOf } = handler.lanes
+    if (handler.shards > 1) {
+      const runnerFor = (shard: number): LaneRunner => {
+        const isOurs = (event: RecordedEvent): boolean => hashOf(keyOf(event)) % handler.shards === shard
+        return new LaneRunner(caller, (tenure) => LogMessages.open(own, context, tenure, isOurs), handler.lanes, context)
+      }
+      const startAt = handler.startAt ?? 'beginning'
+      shardedProcessors.push(new ShardedProcessor({ name, shards: handler.shards, startAt, context, runnerFor }))
+      continue
+    }
+    const runner = new LaneRunner(caller, (tenure) => LogMessages.open(own, context, tenure), handler.lanes, context)
     laneRunners.push(runner)
     processors.push(new Processor({ name, runner, startAt: handler.startAt ?? 'beginning', ...backoffOf(handler) }, context))
   }
-  return { processors, topicProcessors, laneRunners }
+  return { processors, groups: [...topicProcessors, ...shardedProcessors], laneRunners }
+}
+
+/** @throws InvalidDefinitionError when a handler has run with another number of shards */
+export async function checkShards({ parts }: Service<string, string, string>, { driver }: EventStore): Promise<void> {
+  const known = await driver.processors.list()
+  for (const { name, shards } of parts.handlers) refuseOtherShards(`handler:${name}`, shards, known)
 }
 
 /** Publishes the service's events on its topics. */

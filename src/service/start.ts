@@ -19,7 +19,7 @@ import { RunningApp } from './app.ts'
 import type { App } from './app.ts'
 import { CommandBus } from './command-bus.ts'
 import type { Messaging } from './messaging.ts'
-import { ensureTopics, runHandlers, runRelays } from './messaging.ts'
+import { checkShards, ensureTopics, runHandlers, runRelays } from './messaging.ts'
 import type { Service } from './service.ts'
 
 export interface StartOptions extends Omit<EventStoreOptions, 'source'> {
@@ -59,6 +59,7 @@ export async function start<Handled extends string, Answered extends string>(
   try {
     connection = await transport?.connect({ environment: store.environment, clientName: service.name })
     await ensureTopics(service, connection)
+    await checkShards(service, store)
 
     const readModels = projections.map((projection) => new ReadModel(projection, context))
     const inline = readModels.filter(({ projection }) => projection.inline)
@@ -71,17 +72,17 @@ export async function start<Handled extends string, Answered extends string>(
       ...(run.includes('projections') ? sqlProjections.map((projection) => sqlProcessor(projection, context)) : []),
       ...(run.includes('relays') && connection ? runRelays(publishes, context, connection) : []),
     ]
-    const { laneRunners, topicProcessors } = handling
+    const { groups, laneRunners } = handling
     const deadLetters = new DeadLetters(store)
-    const actions = new ActionWatcher(deadLetters, store, () => [...laneRunners, ...topicProcessors])
-    app = new RunningApp({ service, context, commands, readModels, processors, topicProcessors, deadLetters, actions, connection })
+    const actions = new ActionWatcher(deadLetters, store, () => [...laneRunners, ...groups])
+    app = new RunningApp({ service, context, commands, readModels, processors, groups, deadLetters, actions, connection })
 
     await tail.start()
     leases.start()
     await Promise.all(readModels.map((readModel) => readModel.start({ keepUp: run.includes('projections') })))
     for (const processor of processors) processor.start()
-    for (const processor of topicProcessors) await processor.start()
-    if (laneRunners.length + topicProcessors.length > 0) actions.start()
+    for (const group of groups) await group.start()
+    if (laneRunners.length + groups.length > 0) actions.start()
     return app as unknown as App<Handled, Answered>
   } catch (error) {
     if (app) await app.stop()
@@ -93,7 +94,7 @@ export async function start<Handled extends string, Answered extends string>(
   }
 }
 
-const noMessaging: Messaging = { processors: [], topicProcessors: [], laneRunners: [] }
+const noMessaging: Messaging = { processors: [], groups: [], laneRunners: [] }
 
 function sqlProcessor(projection: SqlProjection, context: ProcessingContext): Processor {
   const runner = new PageRunner(sqlWorker(projection, context.store), context)

@@ -32,15 +32,20 @@ export async function startOwnServer(): Promise<OwnServer> {
     child.kill('SIGKILL')
     await ended
   }
-  await start()
+  const dispose = async (): Promise<void> => {
+    await kill()
+    rmSync(directory, { recursive: true, force: true })
+  }
+  // Nobody else knows of a server that does not come up in time.
+  await start().catch(async (error: unknown) => {
+    await dispose()
+    throw error
+  })
   return {
     endpoint,
     port: Number(new URL(endpoint).port),
     kill,
     start,
-    async [Symbol.asyncDispose]() {
-      await kill()
-      rmSync(directory, { recursive: true, force: true })
-    },
+    [Symbol.asyncDispose]: dispose,
   }
 }
