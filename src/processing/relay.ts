@@ -26,7 +26,9 @@ export class Relay implements Worker {
 
   begin(): void {}
 
-  async process(events: readonly RecordedEvent[], { lease }: Run): Promise<Work> {
+  async process(all: readonly RecordedEvent[], { lease }: Run): Promise<Work> {
+    const events = all.filter((event) => this.#topic.includes(event))
+    if (events.length === 0) return { through: all.at(-1)?.position }
     const outcomes = await this.#connection.publish(
       this.#topic.name,
       events.map((event) => encodeMessage(event, this.#topic)),
@@ -48,7 +50,7 @@ export class Relay implements Worker {
       this.#environment.metrics.count('headwater_messages_dead_total', 1, { processor: lease.processor })
       refused.push(this.#letterOf(event, lease.processor, outcome.error))
     }
-    return { through: events.at(-1)?.position, effects: effectsOf(refused) }
+    return { through: all.at(-1)?.position, effects: effectsOf(refused) }
   }
 
   #letterOf({ position, stream, type }: RecordedEvent, processor: string, error: Error): DeadLetter {

@@ -20,6 +20,8 @@ import type { Verification, VerifyOptions } from '../projection/verify.ts'
 import { verifyReadModel } from '../projection/verify.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { CommandBus } from './command-bus.ts'
+import type { RemoteResult } from './remote-commands.ts'
+import type { DispatchOptions, RequestOptions, Requests } from './requests.ts'
 import type { Messaging } from './messaging.ts'
 import type { Service } from './service.ts'
 import { watchQuery } from './watch.ts'
@@ -52,6 +54,25 @@ export interface App<Handled extends string, Answered extends string> extends As
     data: NoInfer<Input>,
     options?: CommandOptions,
   ): Promise<SendResult<Code>>
+  /**
+   * Sends a command to another service, which is one of `sendsTo`. Resolves when it is on disk here; it arrives as soon as the other service is there, and is
+   * carried out once, whatever happens in between.
+   * @throws InvalidMessageError, InvalidDefinitionError, StoreUnavailableError
+   */
+  dispatch<Type extends string, Data, Code extends string, Input>(
+    command: CommandBase<Type, Data, Code, Input>,
+    data: NoInfer<Input>,
+    options: DispatchOptions,
+  ): Promise<{ readonly id: string }>
+  /**
+   * The same, and waits for what became of it.
+   * @throws RequestTimeoutError, RemoteCommandError, and what `dispatch` throws
+   */
+  request<Type extends string, Data, Code extends string, Input>(
+    command: CommandBase<Type, Data, Code, Input>,
+    data: NoInfer<Input>,
+    options: RequestOptions,
+  ): Promise<RemoteResult<Code>>
   /**
    * Answers a query from its read model.
    * @throws InvalidMessageError, ProjectionBuildingError, WaitTimeoutError that tells how far behind the read model is
@@ -105,6 +126,7 @@ export interface RunningParts {
   readonly connection: TransportConnection | undefined
   readonly deadLetters: DeadLetters
   readonly actions: ActionWatcher
+  readonly requests: Requests
 }
 
 /** The app without its types, which `start` gives back to it. */
@@ -112,6 +134,7 @@ export class RunningApp {
   readonly store: EventStore
   readonly deadLetters: DeadLetters
   readonly #actions: ActionWatcher
+  readonly #requests: Requests
   readonly #groups: Messaging['groups']
   readonly #connection: TransportConnection | undefined
   readonly #service: Service<string, string, string>
@@ -121,10 +144,11 @@ export class RunningApp {
   readonly #processors: readonly Processor[]
   #stopping: Promise<void> | undefined
 
-  constructor({ service, context, commands, readModels, processors, groups, connection, deadLetters, actions }: RunningParts) {
+  constructor({ service, context, commands, readModels, processors, groups, connection, deadLetters, actions, requests }: RunningParts) {
     this.store = context.store
     this.deadLetters = deadLetters
     this.#actions = actions
+    this.#requests = requests
     this.#groups = groups
     this.#connection = connection
     this.#service = service
@@ -136,6 +160,14 @@ export class RunningApp {
 
   send(command: AnyCommand, data: unknown, options: CommandOptions = {}): Promise<unknown> {
     return this.#commands.send(command, data, options)
+  }
+
+  dispatch(command: AnyCommand, data: unknown, options: DispatchOptions): Promise<unknown> {
+    return this.#requests.dispatch(command, data, options)
+  }
+
+  request(command: AnyCommand, data: unknown, options: RequestOptions): Promise<unknown> {
+    return this.#requests.request(command, data, options)
   }
 
   async query(query: AnyQuery, input: unknown, { atLeast = 0, timeoutMs = 5_000 }: QueryOptions = {}): Promise<unknown> {
@@ -202,6 +234,7 @@ export class RunningApp {
 
   async #stop(): Promise<void> {
     await this.#actions.stop()
+    await this.#requests.stop()
     await Promise.all([...this.#processors, ...this.#groups, ...this.#readModels.values()].map((running) => running.stop()))
     await this.#connection?.close()
     await this.#commands.snapshots.settled()

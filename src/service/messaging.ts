@@ -14,6 +14,7 @@ import { TopicProcessor } from '../processing/topic-processor.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { TransportConnection } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
+import { commandTopics, handleSentCommands, receiveAnswers } from './remote-commands.ts'
 import type { Service } from './service.ts'
 
 /** What runs the handlers of a service, and carries its events to others. */
@@ -25,9 +26,9 @@ export interface Messaging {
 }
 
 /** Makes the topics that the service publishes on or subscribes to, or finds them as they should be. */
-export async function ensureTopics({ parts }: Service<string, string, string>, connection: TransportConnection | undefined): Promise<void> {
+export async function ensureTopics(service: Service<string, string, string>, connection: TransportConnection | undefined): Promise<void> {
   if (!connection) return
-  const topics = new Map([...parts.publishes, ...parts.subscribes].map(({ name, spec }) => [name, spec]))
+  const topics = new Map([...publishedTopics(service), ...subscribedTopics(service)].map(({ name, spec }) => [name, spec]))
   for (const spec of topics.values()) await connection.ensureTopic(spec)
 }
 
@@ -38,12 +39,12 @@ export function runHandlers(
   sendCommand: SendCommand,
   connection: TransportConnection | undefined,
 ): Messaging {
-  const topics = connection ? service.parts.subscribes : []
+  const topics = connection ? subscribedTopics(service) : []
   const processors: Processor[] = []
   const topicProcessors: TopicProcessor[] = []
   const shardedProcessors: ShardedProcessor[] = []
   const laneRunners: LaneRunner[] = []
-  for (const handler of service.parts.handlers) {
+  for (const handler of [...service.parts.handlers, ...ownHandlers(service, connection)]) {
     const name = `handler:${handler.name}`
     const caller = new HandlerCaller(handler, context.store, sendCommand)
     for (const topic of topics.filter(({ events }) => caller.types.some((type) => Object.hasOwn(events, type))))
@@ -82,9 +83,31 @@ export async function checkShards({ parts }: Service<string, string, string>, { 
   for (const { name, shards } of parts.handlers) refuseOtherShards(`handler:${name}`, shards, known)
 }
 
+function publishedTopics({ name, parts }: Service<string, string, string>): readonly Topic[] {
+  const own = parts.accepts.length > 0 ? [commandTopics(name).answers] : []
+  return [...parts.publishes, ...parts.sendsTo.map((to) => commandTopics(to).commands), ...own]
+}
+
+function subscribedTopics({ name, parts }: Service<string, string, string>): readonly Topic[] {
+  const own = parts.accepts.length > 0 ? [commandTopics(name).commands] : []
+  return [...parts.subscribes, ...parts.sendsTo.map((to) => commandTopics(to).answers), ...own]
+}
+
+/** The handlers by which commands come from other services and answers come back. On a log that all share, answers are where they are wanted. */
+function ownHandlers({ name, parts }: Service<string, string, string>, connection: TransportConnection | undefined): readonly AnyHandler[] {
+  return [
+    ...(parts.accepts.length > 0 ? [handleSentCommands(name, parts.accepts)] : []),
+    ...(parts.sendsTo.length > 0 && connection ? [receiveAnswers(name)] : []),
+  ]
+}
+
 /** Publishes the service's events on its topics. */
-export function runRelays(topics: readonly Topic[], context: ProcessingContext, connection: TransportConnection): readonly Processor[] {
-  return topics.map((topic) => {
+export function runRelays(
+  service: Service<string, string, string>,
+  context: ProcessingContext,
+  connection: TransportConnection,
+): readonly Processor[] {
+  return publishedTopics(service).map((topic) => {
     const runner = new PageRunner(new Relay(topic, connection, context.store.environment), context)
     return new Processor({ name: `relay:${topic.name}`, runner, startAt: 'beginning' }, context)
   })

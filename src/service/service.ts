@@ -1,6 +1,7 @@
 import type { AnyAggregate } from '../aggregate/aggregate.ts'
 import type { AnyCommandHandler } from '../aggregate/command-handler.ts'
 import { InvalidDefinitionError } from '../message/errors.ts'
+import type { AnyCommand } from '../message/command.ts'
 import type { AnyEvent } from '../message/event.ts'
 import type { AnyHandler } from '../processing/handler.ts'
 import type { AnyProjection } from '../projection/projection.ts'
@@ -17,6 +18,8 @@ export interface ServiceParts {
   readonly queries: readonly AnyQuery[]
   readonly publishes: readonly Topic[]
   readonly subscribes: readonly Topic[]
+  readonly accepts: readonly AnyCommand[]
+  readonly sendsTo: readonly string[]
 }
 
 /** What one service is made of. `Handled` and `Answered` are the names of the commands and queries that it knows. */
@@ -52,11 +55,26 @@ export function defineService<
     readonly publishes?: readonly Topic[]
     /** The topics from which its handlers get the events of other services. Without a transport they get them from the log that all share. */
     readonly subscribes?: readonly Topic[]
+    /** The commands that it carries out for other services. */
+    readonly accepts?: readonly AnyCommand[]
+    /** The services to which it sends commands. */
+    readonly sendsTo?: readonly string[]
   },
 ): Service<Name, CommandTypes<Aggregate> | Commands['command']['type'], Query['name']> {
   const { aggregates = [], commandHandlers = [], handlers = [], projections = [], sqlProjections = [], queries = [] } = parts
-  const { publishes = [], subscribes = [] } = parts
-  const all: ServiceParts = { aggregates, commandHandlers, handlers, projections, sqlProjections, queries, publishes, subscribes }
+  const { publishes = [], subscribes = [], accepts = [], sendsTo = [] } = parts
+  const all: ServiceParts = {
+    aggregates,
+    commandHandlers,
+    handlers,
+    projections,
+    sqlProjections,
+    queries,
+    publishes,
+    subscribes,
+    accepts,
+    sendsTo,
+  }
   check(name, all)
   return { kind: 'service', name, parts: all }
 }
@@ -82,6 +100,12 @@ function check(service: string, parts: ServiceParts): void {
   for (const { name, from } of queries)
     if (!projections.some((projection) => projection.name === from.name))
       throw new InvalidDefinitionError(`${service}: the query ${name} reads the projection ${from.name}, which is not listed`)
+  const handled = new Set([
+    ...aggregates.flatMap(({ commands }) => Object.keys(commands)),
+    ...commandHandlers.map(({ command }) => command.type as string),
+  ])
+  for (const { type } of parts.accepts)
+    if (!handled.has(type)) throw new InvalidDefinitionError(`${service}: it accepts ${type}, which nothing in it handles`)
   const definitions = new Map<string, AnyEvent>()
   for (const definition of eventsOf(parts)) {
     const known = definitions.get(definition.type)

@@ -20,6 +20,7 @@ import type { App } from './app.ts'
 import { CommandBus } from './command-bus.ts'
 import type { Messaging } from './messaging.ts'
 import { checkShards, ensureTopics, runHandlers, runRelays } from './messaging.ts'
+import { Requests } from './requests.ts'
 import type { Service } from './service.ts'
 
 export interface StartOptions extends Omit<EventStoreOptions, 'source'> {
@@ -53,7 +54,7 @@ export async function start<Handled extends string, Answered extends string>(
   const tail = new LogTail(store, { pollMs })
   const leases = new LeaseKeeper(store, { ttlMs: leaseMs })
   const context: ProcessingContext = { store, tail, leases }
-  const { projections, publishes, sqlProjections } = service.parts
+  const { projections, sendsTo, sqlProjections } = service.parts
   let connection: TransportConnection | undefined
   let app: RunningApp | undefined
   try {
@@ -70,12 +71,13 @@ export async function start<Handled extends string, Answered extends string>(
     const processors = [
       ...handling.processors,
       ...(run.includes('projections') ? sqlProjections.map((projection) => sqlProcessor(projection, context)) : []),
-      ...(run.includes('relays') && connection ? runRelays(publishes, context, connection) : []),
+      ...(run.includes('relays') && connection ? runRelays(service, context, connection) : []),
     ]
     const { groups, laneRunners } = handling
     const deadLetters = new DeadLetters(store)
+    const requests = new Requests(service.name, sendsTo, context)
     const actions = new ActionWatcher(deadLetters, store, () => [...laneRunners, ...groups])
-    app = new RunningApp({ service, context, commands, readModels, processors, groups, deadLetters, actions, connection })
+    app = new RunningApp({ service, context, commands, readModels, processors, groups, deadLetters, actions, connection, requests })
 
     await tail.start()
     leases.start()

@@ -6,6 +6,8 @@ import type { Priority, TopicSpec } from './port.ts'
 export interface TopicOptions extends Omit<TopicSpec, 'name'> {
   /** The events that are published on it. */
   readonly events: readonly AnyEvent[]
+  /** Which of these events are published on it. Default: all. */
+  readonly where?: (event: RecordedEvent) => boolean
   /** Messages of one key are kept in order. Default: the id in the name of the event's stream. */
   readonly key?: (event: RecordedEvent) => string
   /** Where the transport knows priorities. Default: `'normal'`. */
@@ -46,6 +48,7 @@ export interface Topic {
   readonly spec: TopicSpec
   readonly mode: WireMode
   readonly read: ReadForeign | undefined
+  includes(event: RecordedEvent): boolean
   keyOf(event: RecordedEvent): string
   priorityOf(event: RecordedEvent): Priority | undefined
 }
@@ -55,7 +58,7 @@ export interface Topic {
  * read the same log.
  * @throws InvalidDefinitionError
  */
-export function defineTopic(name: string, { events, key, priority, mode = 'binary', read, ...spec }: TopicOptions): Topic {
+export function defineTopic(name: string, { events, where, key, priority, mode = 'binary', read, ...spec }: TopicOptions): Topic {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(name))
     throw new InvalidDefinitionError(
       `the topic '${name}': a name is up to 200 letters, digits, '.', '_' and '-', and begins with a letter or digit`,
@@ -68,6 +71,7 @@ export function defineTopic(name: string, { events, key, priority, mode = 'binar
     spec: { name, ...spec },
     mode,
     read,
+    includes: (event) => where?.(event) ?? true,
     keyOf: (event) => key?.(event) ?? idOf(event.stream),
     priorityOf: (event) => priority?.(event),
   }
