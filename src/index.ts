@@ -58,6 +58,7 @@ export {
   InvalidEventError,
   LogGapError,
   MissingPackageError,
+  OverloadError,
   StorageError,
   StoreClosedError,
   StoreUnavailableError,

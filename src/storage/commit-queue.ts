@@ -1,13 +1,15 @@
 import type { Environment } from '../observability/environment.ts'
-import { StorageError, StoreClosedError, StoreUnavailableError } from './errors.ts'
+import { OverloadError, StorageError, StoreClosedError, StoreUnavailableError } from './errors.ts'
 import { isAskedFor } from './event-query.ts'
 import { patiently } from './patience.ts'
 import type { StorageDriver } from './port.ts'
 import type { EventQuery, StreamAppend, Verdict, WriteSet } from './write-set.ts'
 
 export interface QueueLimits {
-  /** Write sets that may wait; beyond it, callers wait before they are let in. Default: 10,000. */
+  /** Write sets that may wait. Default: 10,000. */
   readonly maxQueuedSets: number
+  /** What happens to callers beyond it: they wait until they are let in, or get an `OverloadError` at once. Default: `'wait'`. */
+  readonly whenFull: 'wait' | 'refuse'
   /** Of one transaction. Defaults: 1,000 sets, 5,000 events and documents, 4 MiB of JSON. A set that is larger by itself goes alone. */
   readonly maxBatchSets: number
   readonly maxBatchItems: number
@@ -18,6 +20,7 @@ export interface QueueLimits {
 
 export const defaultQueueLimits: QueueLimits = {
   maxQueuedSets: 10_000,
+  whenFull: 'wait',
   maxBatchSets: 1_000,
   maxBatchItems: 5_000,
   maxBatchBytes: 4 * 1024 * 1024,
@@ -55,11 +58,13 @@ export class CommitQueue {
   }
 
   /**
-   * The verdict on the set, once it and its neighbours are flushed. Waits first while the queue is full.
-   * @throws StoreUnavailableError, StorageError, StoreClosedError
+   * The verdict on the set, once it and its neighbours are flushed. While the queue is full it waits first, or is refused.
+   * @throws OverloadError, StoreUnavailableError, StorageError, StoreClosedError
    */
   async commit(set: WriteSet): Promise<Verdict> {
     while (!this.#closed && this.#queue.length >= this.#limits.maxQueuedSets) {
+      // A processor that was refused would only begin again.
+      if (this.#limits.whenFull === 'refuse' && !set.checkpoint) throw new OverloadError(this.#limits.maxQueuedSets)
       this.#environment.metrics.count('headwater_commit_queue_waits_total')
       await new Promise<void>((admit) => this.#admissions.push(admit))
     }

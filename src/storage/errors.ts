@@ -56,6 +56,15 @@ export class InvalidEventError extends HeadwaterError {
   readonly code = 'invalid-event'
 }
 
+/** More is to be written than the store can take at the moment, and the program asked to be told rather than to wait. Nothing was stored. */
+export class OverloadError extends HeadwaterError {
+  readonly code = 'overload'
+
+  constructor(waiting: number) {
+    super(`${waiting} writes wait to be committed already`)
+  }
+}
+
 /** The store did not answer for as long as the caller was ready to wait. Whether the last attempt was committed is not known. */
 export class StoreUnavailableError extends HeadwaterError {
   readonly code = 'store-unavailable'

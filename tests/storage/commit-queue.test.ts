@@ -186,6 +186,19 @@ describe('the commit queue', () => {
     expect(driver.batches.flat()).toEqual(['a', 'b', 'c', 'd', 'e'])
   })
 
+  test('refuses producers while it is full, if they want to be told, but never a processor', async () => {
+    const driver = new FakeDriver()
+    const { queue } = queueOver(driver, { maxQueuedSets: 2, whenFull: 'refuse' })
+    const release = hold(driver)
+    const first = queue.commit(setFor('a'))
+    await turnsUntil(() => driver.batches.length === 1)
+    const others = ['b', 'c'].map((stream) => queue.commit(setFor(stream)))
+    await expect(queue.commit(setFor('d'))).rejects.toMatchObject({ code: 'overload', message: '2 writes wait to be committed already' })
+    const checkpoint = queue.commit({ appends: [], checkpoint: { processor: 'p', epoch: 1, position: 1 } })
+    release()
+    expect(await Promise.all([first, ...others, checkpoint])).toEqual([committed, committed, committed, committed])
+  })
+
   test('commits what is queued before it closes, and refuses what comes later', async () => {
     const driver = new FakeDriver()
     const { queue } = queueOver(driver)
