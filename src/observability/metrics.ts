@@ -38,6 +38,8 @@ export const metricNames = {
   headwater_messages_discarded_total: 'messages given up and thrown away, by processor',
   headwater_messages_unknown_total: 'messages of a type that nobody here knows, by topic and type',
   headwater_messages_duplicate_total: 'messages that had been finished before, by processor',
+  headwater_dead_letters: 'messages parked or dead, where alerts are watched; counted up to 100 beyond the threshold',
+  headwater_dead_letter_age_ms: 'time since the oldest of them failed',
   headwater_lanes_running: 'handlers that run now, by processor',
   headwater_breaker_open: '1 while a circuit breaker is open or probing, by breaker',
   headwater_transport_published_total: 'messages that the broker has confirmed, by transport and topic',

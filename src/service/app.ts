@@ -19,6 +19,7 @@ import { rebuild } from '../projection/rebuild.ts'
 import type { Verification, VerifyOptions } from '../projection/verify.ts'
 import { verifyReadModel } from '../projection/verify.ts'
 import type { EventStore } from '../storage/event-store.ts'
+import type { AlertWatch } from './alerts.ts'
 import type { CommandBus } from './command-bus.ts'
 import type { RemoteResult } from './remote-commands.ts'
 import type { DispatchOptions, RequestOptions, Requests } from './requests.ts'
@@ -142,6 +143,7 @@ export class RunningApp {
   readonly #commands: CommandBus
   readonly #readModels: ReadonlyMap<string, ReadModel>
   readonly #processors: readonly Processor[]
+  #alerts: AlertWatch | undefined
   #stopping: Promise<void> | undefined
 
   constructor({ service, context, commands, readModels, processors, groups, connection, deadLetters, actions, requests }: RunningParts) {
@@ -211,6 +213,12 @@ export class RunningApp {
     return verifyReadModel({ projection: readModel.projection, collection: readModel.current!, waitFor }, this.#context, options)
   }
 
+  /** Runs the watch until the app stops. */
+  watchWith(alerts: AlertWatch): void {
+    this.#alerts = alerts
+    alerts.start()
+  }
+
   status(): AppStatus {
     return {
       service: this.#service.name,
@@ -233,6 +241,7 @@ export class RunningApp {
   }
 
   async #stop(): Promise<void> {
+    await this.#alerts?.stop()
     await this.#actions.stop()
     await this.#requests.stop()
     await Promise.all([...this.#processors, ...this.#groups, ...this.#readModels.values()].map((running) => running.stop()))

@@ -15,6 +15,8 @@ import type { EventStoreOptions } from '../storage/event-store.ts'
 import { EventStore } from '../storage/event-store.ts'
 import type { Storage } from '../storage/port.ts'
 import type { Transport, TransportConnection } from '../transport/port.ts'
+import type { Alert, AlertThresholds } from './alerts.ts'
+import { AlertWatch } from './alerts.ts'
 import { RunningApp } from './app.ts'
 import type { App } from './app.ts'
 import { CommandBus } from './command-bus.ts'
@@ -35,6 +37,9 @@ export interface StartOptions extends Omit<EventStoreOptions, 'source'> {
    * them, and another takes over when that one ends. Default: all.
    */
   readonly run?: readonly ('handlers' | 'projections' | 'relays')[]
+  /** Called when something needs an operator, and again when it does not any more. Default: nobody is told. */
+  readonly onAlert?: (alert: Alert) => void
+  readonly alerts?: AlertThresholds
   /** How long after a crash another process takes over. Default: 5,000. */
   readonly leaseMs?: number
   /** How often to look for events of other processes, should their signal be lost. Default: 1,000. */
@@ -85,6 +90,7 @@ export async function start<Handled extends string, Answered extends string>(
     for (const processor of processors) processor.start()
     for (const group of groups) await group.start()
     if (laneRunners.length + groups.length > 0) actions.start()
+    if (options.onAlert) app.watchWith(alertWatch(app, options.onAlert, options.alerts))
     return app as unknown as App<Handled, Answered>
   } catch (error) {
     if (app) await app.stop()
@@ -94,6 +100,19 @@ export async function start<Handled extends string, Answered extends string>(
     }
     throw error
   }
+}
+
+function alertWatch(app: RunningApp, onAlert: (alert: Alert) => void, thresholds: AlertThresholds = {}): AlertWatch {
+  const { service } = app.status()
+  const { environment } = app.store
+  return new AlertWatch({
+    service,
+    statuses: () => app.status().processors,
+    deadLetters: app.deadLetters,
+    thresholds,
+    onAlert,
+    environment,
+  })
 }
 
 const noMessaging: Messaging = { processors: [], groups: [], laneRunners: [] }
