@@ -7,6 +7,7 @@ import type { SendResult } from '../message/outcome.ts'
 import { validate } from '../message/schema.ts'
 import type { ActionWatcher } from '../processing/action-watcher.ts'
 import type { DeadLetters } from '../processing/dead-letters.ts'
+import type { Sequencer } from '../processing/sequencer.ts'
 import type { ProcessingContext, Processor, ProcessorStatus } from '../processing/processor.ts'
 import type { TransportConnection } from '../transport/port.ts'
 import type { Documents } from '../projection/documents.ts'
@@ -128,6 +129,7 @@ export interface RunningParts {
   readonly deadLetters: DeadLetters
   readonly actions: ActionWatcher
   readonly requests: Requests
+  readonly sequencer: Sequencer | undefined
 }
 
 /** The app without its types, which `start` gives back to it. */
@@ -136,6 +138,7 @@ export class RunningApp {
   readonly deadLetters: DeadLetters
   readonly #actions: ActionWatcher
   readonly #requests: Requests
+  readonly #sequencer: Sequencer | undefined
   readonly #groups: Messaging['groups']
   readonly #connection: TransportConnection | undefined
   readonly #service: Service<string, string, string>
@@ -146,11 +149,24 @@ export class RunningApp {
   #alerts: AlertWatch | undefined
   #stopping: Promise<void> | undefined
 
-  constructor({ service, context, commands, readModels, processors, groups, connection, deadLetters, actions, requests }: RunningParts) {
+  constructor({
+    service,
+    context,
+    commands,
+    readModels,
+    processors,
+    groups,
+    connection,
+    deadLetters,
+    actions,
+    requests,
+    sequencer,
+  }: RunningParts) {
     this.store = context.store
     this.deadLetters = deadLetters
     this.#actions = actions
     this.#requests = requests
+    this.#sequencer = sequencer
     this.#groups = groups
     this.#connection = connection
     this.#service = service
@@ -245,6 +261,7 @@ export class RunningApp {
     await this.#actions.stop()
     await this.#requests.stop()
     await Promise.all([...this.#processors, ...this.#groups, ...this.#readModels.values()].map((running) => running.stop()))
+    await this.#sequencer?.stop()
     await this.#connection?.close()
     await this.#commands.snapshots.settled()
     await this.#context.leases.stop()

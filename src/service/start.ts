@@ -6,6 +6,7 @@ import { LeaseKeeper } from '../processing/lease-keeper.ts'
 import { LogTail } from '../processing/log-tail.ts'
 import type { ProcessingContext } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
+import { Sequencer } from '../processing/sequencer.ts'
 import type { InlineTarget } from '../projection/inline.ts'
 import { inlineWrites } from '../projection/inline.ts'
 import { ReadModel } from '../projection/read-model.ts'
@@ -80,12 +81,26 @@ export async function start<Handled extends string, Answered extends string>(
     ]
     const { groups, laneRunners } = handling
     const deadLetters = new DeadLetters(store)
+    const sequencer = store.driver.staging && run.includes('handlers') ? new Sequencer({ store, leases }) : undefined
     const requests = new Requests(service.name, sendsTo, context)
     const actions = new ActionWatcher(deadLetters, store, () => [...laneRunners, ...groups])
-    app = new RunningApp({ service, context, commands, readModels, processors, groups, deadLetters, actions, connection, requests })
+    app = new RunningApp({
+      service,
+      context,
+      commands,
+      readModels,
+      processors,
+      groups,
+      deadLetters,
+      actions,
+      connection,
+      requests,
+      sequencer,
+    })
 
     await tail.start()
     leases.start()
+    sequencer?.start()
     await Promise.all(readModels.map((readModel) => readModel.start({ keepUp: run.includes('projections') })))
     for (const processor of processors) processor.start()
     for (const group of groups) await group.start()

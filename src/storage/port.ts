@@ -1,6 +1,6 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { DocumentStore } from './document-port.ts'
-import type { CheckpointMove, EventQuery, MessageIdentity, Receipt, Verdict, WriteSet } from './write-set.ts'
+import type { CheckpointMove, EncodedEvent, EventQuery, MessageIdentity, Receipt, Verdict, WriteSet } from './write-set.ts'
 
 /**
  * What a database must do to be Headwater's store. The core brings order to what callers want (validation, group commit, retries, paging);
@@ -48,6 +48,8 @@ export interface StorageDriver {
   readonly documents: DocumentStore
   readonly inbox: Inbox
   readonly processors: ProcessorStore
+  /** Where transactions that are not the store's own leave events for the log; undefined where a database cannot offer that. */
+  readonly staging?: Staging
 
   /**
    * A transaction for code that brings its own SQL: a SQL projection. Commits when `work` resolves, rolls back when it rejects. It does not
@@ -210,6 +212,39 @@ export interface SqlTransaction {
   query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly Row[] }>
   /** False when the epoch is not the processor's any more, or the checkpoint is further already: then the work must not be committed. */
   moveCheckpoint(move: CheckpointMove): Promise<boolean>
+}
+
+/**
+ * Events that users' transactions have left for the log, in an order that agrees with that of their commits wherever one of them waited for
+ * another. Whoever holds the lease on `processor` moves them: page by page, each committed in a write set whose checkpoint has the page's
+ * cursor as its state.
+ */
+export interface Staging {
+  /** The name under whose lease and checkpoint events are moved. */
+  readonly processor: string
+  /**
+   * The committed events after the processor's checkpoint, at most `limit`; without one, all that is still there, of which some may be in the
+   * log. An open transaction keeps back its own events and nobody else's.
+   */
+  read(limit: number): Promise<StagedPage>
+  /**
+   * Gives back the space of what is in the log, according to the processor's checkpoint, as far as that can be done without waiting for
+   * anybody. False while there is something left.
+   */
+  rotate(): Promise<boolean>
+}
+
+export interface StagedPage {
+  readonly events: readonly StagedEvent[]
+  /** Behind the last of the events, to be committed with them, and also where it turns out that there are none; undefined when it stays as it is. */
+  readonly cursor: string | undefined
+  /** True when more is known to be there. */
+  readonly hasMore: boolean
+}
+
+export interface StagedEvent {
+  readonly stream: string
+  readonly event: EncodedEvent
 }
 
 /** A store that is not opened yet: what `sqlite(path)` and `postgres(url)` return. */

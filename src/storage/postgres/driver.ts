@@ -17,6 +17,7 @@ import type { Database } from './database.ts'
 import { Documents } from './documents.ts'
 import { isTransient } from './errors.ts'
 import { InboxTable } from './inbox.ts'
+import { StagingTables } from './outbox/staging.ts'
 import { Processors } from './processors.ts'
 import { Reader } from './read.ts'
 import type { Names } from './schema.ts'
@@ -29,6 +30,7 @@ export class PostgresDriver implements StorageDriver {
   readonly documents: Documents
   readonly inbox: InboxTable
   readonly processors: Processors
+  readonly staging: StagingTables
   readonly #database: Database
   readonly #committer: Committer
   readonly #reader: Reader
@@ -39,6 +41,7 @@ export class PostgresDriver implements StorageDriver {
     this.documents = new Documents(database, schema)
     this.inbox = new InboxTable(database, schema)
     this.processors = new Processors(database, schema)
+    this.staging = new StagingTables(database, schema)
     this.#committer = new Committer(database, schema)
     this.#reader = new Reader(database, schema)
     this.#wakeUp = new WakeUp(database, channel, onNotice)

@@ -1,4 +1,3 @@
-import { InvalidDefinitionError } from '../../message/errors.ts'
 import type { Storage } from '../port.ts'
 import { BorrowedDatabase } from './borrowed.ts'
 import type { Database } from './database.ts'
@@ -6,8 +5,10 @@ import { PostgresDriver } from './driver.ts'
 import { prepare } from './open.ts'
 import { OwnedDatabase } from './owned.ts'
 import type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './pool.ts'
-import { namesOf } from './schema.ts'
+import { checkSchemaName, namesOf } from './schema.ts'
 
+export { outbox } from './outbox/outbox.ts'
+export type { Outbox, OutboxOptions, UserTransaction } from './outbox/outbox.ts'
 export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult }
 
 export interface PostgresOptions {
@@ -35,10 +36,7 @@ export interface PostgresOptions {
  */
 export function postgres(connection: string | PostgresPool, options: PostgresOptions = {}): Storage {
   const { schema = 'headwater', poolSize = 10, onNotice = () => undefined } = options
-  if (!/^[a-zA-Z_][\w-]{0,62}$/.test(schema))
-    throw new InvalidDefinitionError(
-      `${JSON.stringify(schema)} is no name for a schema: letters, digits, _ and -, beginning with a letter, at most 63`,
-    )
+  checkSchemaName(schema)
   const names = namesOf(schema)
   return {
     name: 'postgres',

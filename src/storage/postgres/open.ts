@@ -60,6 +60,9 @@ const neededRights: readonly (readonly [table: string, rights: readonly string[]
   ['receipts', ['SELECT', 'INSERT']],
   ['snapshots', ['SELECT', 'INSERT', 'UPDATE']],
   ['processors', ['SELECT', 'INSERT', 'UPDATE', 'DELETE']],
+  ['inbox', ['SELECT', 'INSERT', 'DELETE']],
+  ['staged_events', ['SELECT']],
+  ['staged_order', ['SELECT', 'UPDATE']],
   ['collections', ['SELECT', 'INSERT', 'UPDATE', 'DELETE']],
 ]
 

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
+import { InvalidDefinitionError } from '../../message/errors.ts'
 import { commitFunctions } from './commit-function.ts'
 import { conditionFunction } from './condition-function.ts'
 import { documentFunction } from './document-function.ts'
 import { identifier } from './literal.ts'
+import { stagingFunctions, stagingTables } from './outbox/schema.ts'
 
 /** The names that stand for one store in its database: everything of it is in one schema. */
 export interface Names {
@@ -16,6 +18,14 @@ export interface Names {
   readonly migrationLock: bigint
   /** For NOTIFY. */
   readonly channel: string
+}
+
+/** @throws InvalidDefinitionError when it is no name that could stand unchanged in SQL between quotes. */
+export function checkSchemaName(schemaName: string): void {
+  if (!/^[a-zA-Z_][\w-]{0,62}$/.test(schemaName))
+    throw new InvalidDefinitionError(
+      `${JSON.stringify(schemaName)} is no name for a schema: letters, digits, _ and -, beginning with a letter, at most 63`,
+    )
 }
 
 /** Advisory locks and channels belong to a whole database, so their names come from that of the schema. */
@@ -40,7 +50,7 @@ export interface Migration {
 }
 
 export const migrations: readonly Migration[] = [
-  { version: 1, leastReader: 1, leastWriter: 1, script: (names) => [tables(names), functions(names)].join('\n') },
+  { version: 1, leastReader: 1, leastWriter: 1, script: (names) => [tables(names), stagingTables(names), functions(names)].join('\n') },
 ]
 
 /** The version of the schema that this program was written for. */
@@ -149,5 +159,5 @@ CREATE TABLE ${schema}.collections (
 }
 
 function functions(names: Names): string {
-  return [conditionFunction(names), documentFunction(names), commitFunctions(names)].join('\n')
+  return [conditionFunction(names), documentFunction(names), commitFunctions(names), stagingFunctions(names)].join('\n')
 }
