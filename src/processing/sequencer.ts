@@ -11,6 +11,8 @@ export interface SequencerOptions {
   readonly pollMs?: number
   /** The longest pause between two looks, reached after a few seconds without events. Default: 100. */
   readonly idlePollMs?: number
+  /** The same where nobody has ever published through the outbox of this store. Default: 1,000. */
+  readonly unusedPollMs?: number
   /** How often the space of moved events is given back. Default: 30,000. */
   readonly rotateEveryMs?: number
   /** Events moved by one transaction at most. Default: 1,000. */
@@ -60,6 +62,7 @@ export class Sequencer {
     this.#options = {
       pollMs: options.pollMs ?? 10,
       idlePollMs: options.idlePollMs ?? 100,
+      unusedPollMs: options.unusedPollMs ?? 1_000,
       rotateEveryMs: options.rotateEveryMs ?? 30_000,
       batchSize: Math.min(options.batchSize ?? 1_000, store.limits.maxEventsPerAppend),
       backoff: options.backoff ?? { firstMs: 100, maxMs: 30_000 },
@@ -106,24 +109,26 @@ export class Sequencer {
 
   async #moveUnder(lease: Lease): Promise<void> {
     const { clock } = this.#store.environment
-    const { pollMs, idlePollMs, batchSize } = this.#options
+    const { pollMs, idlePollMs, unusedPollMs, batchSize } = this.#options
     const signal = AbortSignal.any([lease.lost, this.#stopping.signal])
     // At first too: another process may have left something behind.
     const rotation = { isDue: true, lastMs: clock.now() }
     let position = lease.position
+    let isUsed = lease.state !== undefined
     let pauseMs = pollMs
-    let busyUntilMs = clock.now() + busyForMs
+    let busyUntilMs = isUsed ? clock.now() + busyForMs : 0
     while (!signal.aborted) {
       const page = await this.#staging.read(batchSize)
       if (page.cursor !== undefined) {
         position = Math.max(position, await this.#move(lease, page.events, { position, state: page.cursor }))
         busyUntilMs = clock.now() + busyForMs
+        isUsed = true
         rotation.isDue = true
       }
       await this.#recover(lease)
       await this.#rotate(rotation)
       if (page.hasMore) continue
-      pauseMs = clock.now() < busyUntilMs ? pollMs : Math.min(pauseMs * 2, idlePollMs)
+      pauseMs = clock.now() < busyUntilMs ? pollMs : Math.min(pauseMs * 2, isUsed ? idlePollMs : unusedPollMs)
       await clock.sleep(pauseMs, signal)
     }
   }
