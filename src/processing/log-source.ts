@@ -87,5 +87,5 @@ function nextLimit(events: readonly RecordedEvent[]): number | undefined {
   const samples = [events[0], events[events.length >> 1], events.at(-1)].filter((event) => event !== undefined)
   if (samples.length === 0) return undefined
   const largest = Math.max(...samples.map(({ data }) => JSON.stringify(data).length + 400))
-  return Math.max(10, Math.min(5_000, Math.floor(pageBytes / largest)))
+  return Math.max(10, Math.min(2_000, Math.floor(pageBytes / largest)))
 }

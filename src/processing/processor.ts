@@ -41,7 +41,7 @@ export interface ProcessorStatus {
   readonly state: ProcessorState
   /** Up to here everything has been processed by this process. */
   readonly position: number
-  /** Undefined while another process runs it, or nobody yet. */
+  /** Behind the end of the log; undefined while another process runs it, or nobody yet, and for a topic, whose broker knows. */
   readonly lagEvents: number | undefined
   /** Why it stands still, while `state` is `failing`. */
   readonly failure: string | undefined
@@ -55,6 +55,8 @@ export interface ProcessorOptions {
   readonly startAt: StartPosition
   /** Whether it takes the lease from whoever has it, since a broker has given the work to this process. */
   readonly takesOver?: boolean
+  /** False where its positions are not those of the log. Default: true. */
+  readonly isOnLog?: boolean
   /** Between attempts. Default: 100 ms, doubling, at most 30 s. */
   readonly backoff?: Backoff
 }
@@ -89,7 +91,7 @@ export class Processor {
 
   get status(): ProcessorStatus {
     const isOurs = this.#state !== 'starting' && this.#state !== 'standby'
-    const lagEvents = isOurs ? Math.max(0, this.#context.tail.head - this.#position) : undefined
+    const lagEvents = isOurs ? this.#lagEvents : undefined
     return { processor: this.name, state: this.#state, position: this.#position, lagEvents, failure: this.#failure, attempt: this.#attempt }
   }
 
@@ -162,12 +164,16 @@ export class Processor {
   }
 
   #moved(position: number): void {
-    const { tail, store } = this.#context
-    const { metrics } = store.environment
+    const { metrics } = this.#context.store.environment
     this.#position = position
     metrics.gauge('headwater_processor_position', position, { processor: this.name })
-    metrics.gauge('headwater_processor_lag_events', Math.max(0, tail.head - position), { processor: this.name })
+    const lagEvents = this.#lagEvents
+    if (lagEvents !== undefined) metrics.gauge('headwater_processor_lag_events', lagEvents, { processor: this.name })
     for (const watcher of this.#watchers) watcher(position)
+  }
+
+  get #lagEvents(): number | undefined {
+    return this.#options.isOnLog === false ? undefined : Math.max(0, this.#context.tail.head - this.#position)
   }
 
   async #recover(lease: Lease): Promise<void> {
@@ -207,5 +213,3 @@ export class Processor {
     })
   }
 }
-
-export type { Work, Worker } from './page-runner.ts'

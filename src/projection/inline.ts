@@ -1,14 +1,14 @@
 import type { ReadModelWrites } from '../aggregate/handle-command.ts'
 import type { RecordedEvent } from '../message/event.ts'
 import type { Lease } from '../processing/lease-keeper.ts'
-import type { Work, Worker } from '../processing/processor.ts'
+import type { Run, Work, Worker } from '../processing/page-runner.ts'
 import { decodeEvent } from '../schema/upcast.ts'
 import type { CollectionSpec } from '../storage/document-port.ts'
 import { VersionConflictError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { idOf } from '../storage/stream-name.ts'
 import type { DocumentWrite } from '../storage/write-set.ts'
-import { encodeDocument } from './fold-worker.ts'
+import { encodeDocument } from './encode-document.ts'
 import type { AnyProjection } from './projection.ts'
 import { foldOne } from './projection.ts'
 import { ReadModelWorker } from './read-model-worker.ts'
@@ -101,8 +101,8 @@ export class InlineWorker implements Worker {
     await this.#building.caughtUp(position)
   }
 
-  async process(events: readonly RecordedEvent[]): Promise<Work> {
-    if (!this.#isLive()) return this.#building.process(events)
+  async process(events: readonly RecordedEvent[], run: Run): Promise<Work> {
+    if (!this.#isLive()) return this.#building.process(events, run)
     const latest = new Map(events.map((event) => [event.stream, event]))
     const keys = [...latest.keys()].map(idOf)
     const documents = await this.#store.driver.documents.get(this.#collection.id, keys)

@@ -1,6 +1,6 @@
 import type { EventMap } from '../message/event.ts'
 import type { Schema } from '../message/schema.ts'
-import type { Documents } from './documents.ts'
+import type { Documents } from '../storage/documents.ts'
 import type { AnyProjection, Projection } from './projection.ts'
 
 export interface QueryDefinition<Name extends string, Params, Result> {

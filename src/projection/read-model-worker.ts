@@ -1,11 +1,10 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { Lease } from '../processing/lease-keeper.ts'
-import type { Work, Worker } from '../processing/processor.ts'
+import type { Run, Work, Worker } from '../processing/page-runner.ts'
 import type { CollectionSpec } from '../storage/document-port.ts'
 import type { EventStore } from '../storage/event-store.ts'
-import type { DocumentWrite } from '../storage/write-set.ts'
-import type { FoldOptions } from './fold-worker.ts'
-import { FoldWorker } from './fold-worker.ts'
+import { BuildWriter } from './build-writer.ts'
+import { DocumentFolder } from './document-folder.ts'
 import type { AnyProjection } from './projection.ts'
 import type { ScatteredBuildParts } from './scattered-build.ts'
 import { ScatteredBuild } from './scattered-build.ts'
@@ -16,106 +15,141 @@ const eventsPerDocument = 5
 const leastDocuments = 1_000
 /** Files are worth their while when so many times as many events are left as have been read. */
 const timesMoreEvents = 2
-const documentsPerRemoval = 5_000
+
+export interface ReadModelWorkerOptions {
+  /**
+   * True while nobody reads the collection: documents are then held back over several pages, since each is written once however often it changed
+   * meanwhile. What is lost when the process ends is folded again from the last checkpoint.
+   */
+  readonly isBeingBuilt: () => boolean
+  readonly whenCaughtUp: (position: number) => Promise<void>
+}
 
 /** A build from the beginning of the log, until it is decided how to go on. */
 interface Beginning {
   readonly parts: ScatteredBuildParts
   readonly head: number
   events: number
-  through: number
 }
 
 /**
  * Fills the collection of a read model. A build from the beginning of the log looks, when the first documents are due to be written, whether documents are
- * met again soon, and goes on as a `ScatteredBuild` if they are not. Once it is complete, each page is folded as it comes.
+ * met again soon, and goes on as a `ScatteredBuild` if they are not. Else documents are written beside the folding. Once it is complete, each page is
+ * folded and committed as it comes.
  */
 export class ReadModelWorker implements Worker {
   readonly types: readonly string[]
   readonly #projection: AnyProjection
   readonly #collection: CollectionSpec
   readonly #store: EventStore
-  readonly #options: FoldOptions
-  readonly #fold: FoldWorker
+  readonly #options: ReadModelWorkerOptions
+  readonly #folder: DocumentFolder
+  #writer: BuildWriter | undefined
   #beginning: Beginning | undefined
   #scattered: ScatteredBuild | undefined
+  /** Up to here events are in the folder's documents. */
+  #position = 0
+  #signal: AbortSignal | undefined
 
-  constructor(projection: AnyProjection, collection: CollectionSpec, store: EventStore, options: FoldOptions) {
+  constructor(projection: AnyProjection, collection: CollectionSpec, store: EventStore, options: ReadModelWorkerOptions) {
     this.#projection = projection
     this.#collection = collection
     this.#store = store
     this.#options = options
-    this.#fold = new FoldWorker(projection, collection, store.driver.documents, options)
-    this.types = this.#fold.types
+    this.#folder = new DocumentFolder(projection, collection, store.driver.documents)
+    this.types = Object.keys(projection.events)
   }
 
   async begin(lease: Lease): Promise<number> {
+    const writer = new BuildWriter(this.#store.driver.documents, this.#collection.id, lease)
+    this.#writer = writer
     this.#beginning = undefined
+    this.#position = lease.position
     this.#scattered?.close()
     this.#scattered = undefined
-    this.#fold.begin(lease)
-    if (lease.position > 0 || !this.#options.isBeingBuilt?.()) return lease.position
+    const isBeginning = lease.position === 0 && this.#options.isBeingBuilt()
+    this.#folder.begin({ isEmpty: isBeginning })
+    if (!isBeginning) return lease.position
     const { id: logId, head } = await this.#store.log()
-    const parts = { projection: this.#projection, collection: this.#collection, store: this.#store, lease, logId }
+    const parts = { projection: this.#projection, collection: this.#collection, clock: this.#store.environment.clock, writer, lease, logId }
     this.#scattered = ScatteredBuild.resume(parts)
     if (this.#scattered) return this.#scattered.position
-    await this.#removeLeftovers(lease)
-    this.#beginning = { parts, head, events: 0, through: 0 }
+    // An earlier attempt may have written documents without coming to its end; with the checkpoint at 0 they count for nothing.
+    await writer.clear()
+    this.#beginning = { parts, head, events: 0 }
     return 0
   }
 
-  async process(events: readonly RecordedEvent[]): Promise<Work> {
+  async process(events: readonly RecordedEvent[], { signal }: Run): Promise<Work> {
+    this.#signal = signal
     if (this.#scattered) return this.#scattered.putAside(events)
-    const work = await this.#fold.process(events)
-    const { through, effects, failure } = work
-    if (failure || through === undefined) this.#beginning = undefined
-    if (this.#beginning && through !== undefined) {
-      this.#beginning.events += events.length
-      this.#beginning.through = through
+    const writer = this.#writer!
+    writer.throwIfFailed()
+    const { through, failure } = await this.#folder.fold(events, () => writer.finish())
+    if (failure) this.#beginning = undefined
+    // What earlier pages have left waits on when the first event of this one fails.
+    if (through === undefined) return { through, ...(failure && { failure }) }
+    this.#position = through
+    if (failure || !this.#options.isBeingBuilt()) {
+      await writer.finish()
+      return { through, effects: this.#folder.effects(), ...(failure && { failure }) }
     }
-    return effects && this.#turnsScattered(effects.documents) ? { through, isHeldBack: true } : work
+    if (this.#beginning) this.#beginning.events += events.length
+    if (this.#folder.isFull && !this.#turnsScattered()) {
+      await writer.finish()
+      this.#beginWriting()
+    }
+    return { through, isHeldBack: true }
   }
 
+  /** While documents are written beside, the checkpoint moves with them, and there is nothing to add until the end. */
   heldBack(): Work['effects'] {
-    if (this.#scattered || this.#isTooEarly) return undefined
-    const effects = this.#fold.heldBack()
-    return this.#turnsScattered(effects.documents) ? undefined : effects
+    this.#writer!.throwIfFailed()
+    if (this.#scattered || this.#writer!.isBusy) return undefined
+    if (this.#folder.held > 0) {
+      if (this.#isTooEarly || this.#turnsScattered()) return undefined
+      if (!this.#signal?.aborted) {
+        this.#beginWriting()
+        return undefined
+      }
+    }
+    return this.#folder.effects()
   }
 
   async complete(signal: AbortSignal): Promise<void> {
     this.#beginning = undefined
-    if (await this.#scattered?.complete(signal)) this.#scattered = undefined
+    if (this.#scattered) {
+      if (await this.#scattered.complete(signal)) this.#scattered = undefined
+      return
+    }
+    await this.#writer!.finish()
+    if (this.#folder.held > 0) this.#beginWriting()
+    await this.#writer!.finish()
   }
 
   async caughtUp(position: number): Promise<void> {
-    await this.#fold.caughtUp(position)
+    await this.#options.whenCaughtUp(position)
+  }
+
+  #beginWriting(): void {
+    this.#writer!.begin({ ...this.#folder.take(), position: this.#position })
   }
 
   /** A moment later more can be said, and little is lost meanwhile. */
   get #isTooEarly(): boolean {
-    const { held } = this.#fold
+    const { held } = this.#folder
     return this.#beginning !== undefined && held < leastDocuments && this.#beginning.events < held * eventsPerDocument
   }
 
-  /** Asked for the first documents that are due to be written, and decided then once and for all. */
-  #turnsScattered(documents: readonly DocumentWrite[] = []): boolean {
+  /** Asked when the first documents are due to be written, and decided then once and for all. */
+  #turnsScattered(): boolean {
     const beginning = this.#beginning
+    const { held } = this.#folder
     this.#beginning = undefined
-    if (!beginning || documents.length < leastDocuments || beginning.events >= documents.length * eventsPerDocument) return false
-    if (beginning.head - beginning.through < beginning.through * timesMoreEvents) return false
-    this.#scattered = ScatteredBuild.begin(beginning.parts, documents, beginning.through)
-    this.#fold.begin()
+    if (!beginning || held < leastDocuments || beginning.events >= held * eventsPerDocument) return false
+    if (beginning.head - this.#position < this.#position * timesMoreEvents) return false
+    this.#scattered = ScatteredBuild.begin(beginning.parts, this.#folder.surrender(), this.#position)
+    this.#folder.begin({ isEmpty: false })
     return true
-  }
-
-  /** An earlier attempt may have written documents without coming to its end; with the checkpoint at 0 they count for nothing. */
-  async #removeLeftovers({ processor, epoch }: Lease): Promise<void> {
-    const fields = this.#collection.indexed.map(() => '')
-    for (;;) {
-      const found = await this.#store.driver.documents.find(this.#collection.id, { where: [], sort: [], limit: documentsPerRemoval })
-      if (found.length === 0) return
-      const documents = found.map(({ key }) => ({ collection: this.#collection.id, key, document: null, fields, words: null }))
-      await this.#store.commit({ appends: [], documents, checkpoint: { processor, epoch, position: 0 } })
-    }
   }
 }

@@ -2,16 +2,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../message/clock.ts'
 import type { RecordedEvent } from '../message/event.ts'
 import type { Lease } from '../processing/lease-keeper.ts'
-import type { Work } from '../processing/processor.ts'
+import type { Work } from '../processing/page-runner.ts'
 import { decodeEvent } from '../schema/upcast.ts'
-import type { CollectionSpec } from '../storage/document-port.ts'
-import type { EventStore } from '../storage/event-store.ts'
-import type { DocumentWrite } from '../storage/write-set.ts'
+import type { CollectionSpec, LoadedDocument } from '../storage/document-port.ts'
+import type { BuildWriter } from './build-writer.ts'
+import { encodeExisting } from './encode-document.ts'
 import type { EventRow } from './event-row.ts'
 import { fromRow, toRow } from './event-row.ts'
-import { encodeDocument } from './fold-worker.ts'
-import { hashOf } from './key-filter.ts'
-import { mergeSorted } from './merge-sorted.ts'
+import { hashOf } from '../message/hash.ts'
+import { compareKeys, KeyRanges } from './key-ranges.ts'
 import type { AnyProjection } from './projection.ts'
 import { foldOne, keysOf } from './projection.ts'
 import type { SpillOptions } from './spill-files.ts'
@@ -21,15 +20,17 @@ import { SpillFiles } from './spill-files.ts'
 const partitions = 256
 /** How often it is made sure that what was put aside outlives the process. */
 const saveEveryMs = 1_000
-const documentsPerCommit = 5_000
+const documentsPerLoad = 5_000
+const documentsPerTurn = 500
 
-/** A document that was made before events were put aside. */
+/** A document as it is put aside: one that was made before events were, or that was made of them. */
 type DocumentRow = readonly [key: string, document: unknown]
 
 export interface ScatteredBuildParts {
   readonly projection: AnyProjection
   readonly collection: CollectionSpec
-  readonly store: EventStore
+  readonly clock: Clock
+  readonly writer: BuildWriter
   readonly lease: Lease
   readonly logId: string
 }
@@ -52,10 +53,9 @@ export class ScatteredBuild {
   }
 
   /** Begins with documents that hold everything up to `position`. */
-  static begin(parts: ScatteredBuildParts, documents: readonly DocumentWrite[], position: number): ScatteredBuild {
+  static begin(parts: ScatteredBuildParts, documents: Iterable<DocumentRow>, position: number): ScatteredBuild {
     const files = SpillFiles.begin(optionsOf(parts))
-    for (const { key, document } of documents)
-      if (document !== null) files.add(partitionOf(key), [key, JSON.parse(document)] satisfies DocumentRow)
+    for (const row of documents) files.add(partitionOf(row[0]), row)
     files.save(position)
     return new ScatteredBuild(parts, files)
   }
@@ -77,15 +77,15 @@ export class ScatteredBuild {
       if (stored.position <= this.#position) continue
       try {
         const keys = keysOf(projection, decode(projection, stored))
-        const row = toRow(stored)
-        for (const partition of new Set(keys.map(partitionOf))) this.#files.add(partition, row)
+        if (keys.length === 1) this.#files.add(partitionOf(keys[0]!), toRow(stored))
+        else for (const partition of new Set(keys.map(partitionOf))) this.#files.add(partition, toRow(stored))
       } catch (error) {
         const through = this.#position > 0 ? this.#position : undefined
         return { through, isHeldBack: true, failure: { event: stored, error } }
       }
       this.#position = stored.position
     }
-    if (this.#clock.now() - this.#savedAtMs >= saveEveryMs) this.#save()
+    if (this.#parts.clock.now() - this.#savedAtMs >= saveEveryMs) this.#save()
     return { through: this.#position, isHeldBack: true }
   }
 
@@ -95,23 +95,11 @@ export class ScatteredBuild {
    */
   async complete(signal: AbortSignal): Promise<boolean> {
     this.#save()
-    const sorted = this.#files.beside()
+    const byRange = this.#files.beside()
     try {
-      for (let partition = 0; partition < partitions; partition++) {
-        if (signal.aborted) return false
-        for (const row of this.#fold(partition).toSorted(byKey)) sorted.add(partition, row)
-        await nextTurn()
-      }
-      let rows: DocumentRow[] = []
-      for (const row of mergeSorted<DocumentRow>(range(partitions).map((partition) => rowsOf(sorted, partition)))) {
-        if (rows.push(row) < documentsPerCommit) continue
-        if (signal.aborted) return false
-        await this.#write(rows)
-        rows = []
-      }
-      if (rows.length > 0) await this.#write(rows)
+      if (!(await this.#foldAll(byRange, signal)) || !(await this.#load(byRange, signal))) return false
     } finally {
-      sorted.remove()
+      byRange.remove()
     }
     this.#files.remove()
     return true
@@ -119,19 +107,28 @@ export class ScatteredBuild {
 
   #save(): void {
     this.#files.save(this.#position)
-    this.#savedAtMs = this.#clock.now()
-  }
-
-  get #clock(): Clock {
-    return this.#parts.store.environment.clock
+    this.#savedAtMs = this.#parts.clock.now()
   }
 
   close(): void {
     this.#files.close()
   }
 
-  /** The documents of a partition. Those that were removed stand in it as null. */
-  #fold(partition: number): readonly DocumentRow[] {
+  /** Puts the documents aside by ranges of keys. */
+  async #foldAll(byRange: SpillFiles, signal: AbortSignal): Promise<boolean> {
+    let ranges: KeyRanges | undefined
+    for (let partition = 0; partition < partitions; partition++) {
+      const documents = this.#fold(partition)
+      // Partitions are as good as random: the keys of the first one tell where all keys lie.
+      ranges ??= documents.size > 0 ? new KeyRanges(documents.keys(), partitions) : undefined
+      for (const [key, document] of documents) byRange.add(ranges!.of(key), [key, document] satisfies DocumentRow)
+      await nextTurn()
+      if (signal.aborted) return false
+    }
+    return true
+  }
+
+  #fold(partition: number): ReadonlyMap<string, unknown> {
     const { projection } = this.#parts
     const documents = new Map<string, unknown>()
     for (const rows of this.#files.read(partition)) {
@@ -141,35 +138,41 @@ export class ScatteredBuild {
           continue
         }
         const event = decode(projection, fromRow(row))
-        for (const key of keysOf(projection, event))
-          if (partitionOf(key) === partition) documents.set(key, foldOne(projection, key, documents.get(key) ?? null, event))
+        for (const key of keysOf(projection, event)) {
+          if (partitionOf(key) !== partition) continue
+          const document = foldOne(projection, key, documents.get(key) ?? null, event)
+          if (document === null) documents.delete(key)
+          else documents.set(key, document)
+        }
       }
     }
-    return [...documents]
+    return documents
   }
 
-  /** With the checkpoint where it is: proof that the lease is still ours. */
-  async #write(rows: readonly DocumentRow[]): Promise<void> {
-    const { projection, collection, store, lease } = this.#parts
-    await store.commit({
-      appends: [],
-      // A document that was removed is removed, since an earlier attempt may have written it.
-      documents: rows.map(([key, document]) => ({ collection: collection.id, ...encodeDocument(projection, collection, key, document) })),
-      checkpoint: { processor: lease.processor, epoch: lease.epoch, position: lease.position },
-    })
+  /** Loads the documents, range after range, with the checkpoint where it is. */
+  async #load(byRange: SpillFiles, signal: AbortSignal): Promise<boolean> {
+    const { projection, collection, writer, lease } = this.#parts
+    // An earlier attempt may have come as far as here.
+    await writer.clear()
+    let documents: LoadedDocument[] = []
+    for (let range = 0; range < partitions; range++) {
+      const rows = [...byRange.read(range)].flat() as unknown as readonly DocumentRow[]
+      for (const [key, document] of rows.toSorted(([a], [b]) => compareKeys(a, b))) {
+        documents.push(encodeExisting(projection, collection, key, document))
+        // The load that is under way gets its turn.
+        if (documents.length % documentsPerTurn === 0) await nextTurn()
+        if (documents.length < documentsPerLoad) continue
+        await writer.finish()
+        if (signal.aborted) return false
+        writer.begin({ documents, replaced: [], position: lease.position })
+        documents = []
+      }
+    }
+    await writer.finish()
+    writer.begin({ documents, replaced: [], position: lease.position })
+    await writer.finish()
+    return true
   }
-}
-
-function* rowsOf(files: SpillFiles, partition: number): Generator<DocumentRow> {
-  for (const rows of files.read(partition)) yield* rows as readonly DocumentRow[]
-}
-
-function range(count: number): readonly number[] {
-  return Array.from({ length: count }, (_, index) => index)
-}
-
-function byKey([a]: DocumentRow, [b]: DocumentRow): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function optionsOf({ collection, lease, logId }: ScatteredBuildParts): SpillOptions {

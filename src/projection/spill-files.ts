@@ -40,8 +40,15 @@ export interface SpillOptions {
   readonly partitions: number
 }
 
-/** Rows written together share the cost of a write. */
-const rowsPerWrite = 64
+/** Rows that are written together share the cost of a write; a row that is longer is written alone. */
+const bytesPerWrite = 16 * 1024
+const [opening, comma, closing, lineBreak] = [0x5b, 0x2c, 0x5d, 0x0a]
+
+/** Rows as JSON, waiting to be written: bytes outside the heap, which cost the garbage collector nothing however many they are. */
+interface Pending {
+  readonly bytes: Buffer
+  length: number
+}
 
 /**
  * Rows put aside in temporary files, by partition. Each lease writes files of its own, which the next one reads up to where they were known to be
@@ -54,7 +61,7 @@ export class SpillFiles {
   readonly #earlier: readonly Segment[]
   readonly #files: number[]
   readonly #sizes: number[]
-  readonly #pending: SpilledRow[][]
+  readonly #pending: readonly Pending[]
   #position: number
 
   /** What was put aside under an earlier lease, to be gone on with; undefined when there is nothing of use. */
@@ -78,7 +85,7 @@ export class SpillFiles {
     this.#position = position
     this.#files = Array.from({ length: partitions }, (_, partition) => openSync(this.#path(epoch, partition), 'w', 0o600))
     this.#sizes = this.#files.map(() => 0)
-    this.#pending = this.#files.map(() => [])
+    this.#pending = this.#files.map(() => ({ bytes: Buffer.allocUnsafeSlow(bytesPerWrite), length: 0 }))
   }
 
   /** What came up to here is in the files, whatever happens to the process. */
@@ -95,8 +102,16 @@ export class SpillFiles {
 
   add(partition: number, row: SpilledRow): void {
     const pending = this.#pending[partition]!
-    pending.push(row)
-    if (pending.length >= rowsPerWrite) this.#write(partition)
+    const text = JSON.stringify(row)
+    // A UTF-16 unit takes three bytes at most; then there are brackets, and the line break.
+    const most = text.length * 3 + 3
+    if (pending.length + most > bytesPerWrite) this.#write(partition)
+    if (most > bytesPerWrite) {
+      this.#append(partition, Buffer.from(`[${text}]\n`))
+      return
+    }
+    pending.bytes[pending.length] = pending.length === 0 ? opening : comma
+    pending.length += 1 + pending.bytes.write(text, pending.length + 1)
   }
 
   save(position: number): void {
@@ -132,8 +147,15 @@ export class SpillFiles {
     const pending = this.#pending[partition]!
     if (pending.length === 0) return
     // JSON as it is written here holds no line break, which can therefore stand between the writes.
-    this.#sizes[partition]! += writeSync(this.#files[partition]!, `${JSON.stringify(pending)}\n`)
-    this.#pending[partition] = []
+    pending.bytes[pending.length] = closing
+    pending.bytes[pending.length + 1] = lineBreak
+    this.#append(partition, pending.bytes.subarray(0, pending.length + 2))
+    pending.length = 0
+  }
+
+  #append(partition: number, bytes: Buffer): void {
+    for (let written = 0; written < bytes.length;) written += writeSync(this.#files[partition]!, bytes, written)
+    this.#sizes[partition]! += bytes.length
   }
 
   #path(epoch: number, partition: number): string {
@@ -164,9 +186,7 @@ function readState(directory: string): State | undefined {
   }
 }
 
-/** Small, since all partitions may be read at the same time. */
 const chunkBytes = 64 * 1024
-const lineBreak = 10
 
 /** The lines of a file's first `size` bytes. */
 function* linesOf(path: string, size: number): Generator<string> {

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { ProcessingContext } from '../processing/processor.ts'
 import type { CollectionSpec, DocumentStore, FoundDocument } from '../storage/document-port.ts'
+import { DocumentFolder } from './document-folder.ts'
 import { VerificationRunningError } from './errors.ts'
-import { FoldWorker } from './fold-worker.ts'
 import type { AnyProjection } from './projection.ts'
 
 /** A document that is not what the log makes of it; undefined where there should be none, or where it is missing. */
@@ -75,12 +75,15 @@ export async function verifyReadModel(verified: Verified, context: ProcessingCon
 
 /** Folds the log into the shadow, which needs neither checkpoint nor lease: if this process dies, it is thrown away. */
 class Replay {
-  readonly #worker: FoldWorker
+  readonly #folder: DocumentFolder
+  readonly #types: readonly string[]
   readonly #context: ProcessingContext
   #position = 0
 
   constructor(projection: AnyProjection, shadow: CollectionSpec, context: ProcessingContext) {
-    this.#worker = new FoldWorker(projection, shadow, context.store.driver.documents)
+    this.#folder = new DocumentFolder(projection, shadow, context.store.driver.documents)
+    this.#folder.begin({ isEmpty: true })
+    this.#types = Object.keys(projection.events)
     this.#context = context
   }
 
@@ -89,10 +92,10 @@ class Replay {
     const { head } = await store.log()
     while (this.#position < head) {
       signal?.throwIfAborted()
-      const events = await store.readLogPage({ after: this.#position, upTo: head, limit: 2_000, types: this.#worker.types })
-      const { effects, failure } = await this.#worker.process(events)
+      const events = await store.readLogPage({ after: this.#position, upTo: head, limit: 2_000, types: this.#types })
+      const { failure } = await this.#folder.fold(events)
       if (failure) throw failure.error
-      if (effects) await store.commit(effects)
+      await store.commit(this.#folder.effects())
       this.#position = events.at(-1)?.position ?? head
       onProgress?.({ position: this.#position, head })
     }

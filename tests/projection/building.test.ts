@@ -1,12 +1,41 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Lease } from '../../src/processing/lease-keeper.ts'
+import { nextGeneration } from '../../src/projection/generation.ts'
 import { defineProjection } from '../../src/projection/projection.ts'
+import { ReadModelWorker } from '../../src/projection/read-model-worker.ts'
 import { defineService } from '../../src/service/service.ts'
+import type { DocumentLoad, DocumentStore } from '../../src/storage/document-port.ts'
+import { EventStore } from '../../src/storage/event-store.ts'
+import type { Storage } from '../../src/storage/port.ts'
 import { startForTest } from '../support/apps.ts'
 import { eventually } from '../support/eventually.ts'
 import { OrderPlaced, orderSummary } from '../support/orders.ts'
-import { describeOnEveryStore } from '../support/stores.ts'
+import { describeOnEveryStore, freshSqlite } from '../support/stores.ts'
 
 const events = Array.from({ length: 3_000 }, (_, n) => OrderPlaced({ orderId: `o-${n % 700}`, customer: `c-${n % 13}`, total: n }))
+
+type Load = DocumentStore['load']
+
+/** The same storage with something done around each load of documents. */
+function aroundLoads(storage: Storage, around: (load: Load, documents: DocumentLoad) => Promise<boolean>): Storage {
+  const replacing = <T extends object>(target: T, replaced: keyof T, value: unknown): T =>
+    new Proxy(target, {
+      get(_, property) {
+        if (property === replaced) return value
+        const own: unknown = Reflect.get(target, property, target)
+        return typeof own === 'function' ? (own as (...args: unknown[]) => unknown).bind(target) : own
+      },
+    })
+  return {
+    name: storage.name,
+    async open(options) {
+      const driver = await storage.open(options)
+      const { documents } = driver
+      const load: Load = (given) => around((passed) => documents.load(passed), given)
+      return replacing(driver, 'documents', replacing(documents, 'load', load))
+    },
+  }
+}
 
 /** Counts by order and by customer, and stumbles over the event with this total for as long as it is told to. */
 function counting(stumbles: { at: number | undefined }) {
@@ -42,6 +71,23 @@ describeOnEveryStore('a read model that is being built', (fresh) => {
       expect(await second.verify(projection)).toMatchObject({ documents: 713, differences: [] })
     })
 
+  for (const [what, failing] of [
+    ['fails', () => Promise.reject(new Error('out of order'))],
+    ['is fenced off', () => Promise.resolve(false)],
+  ] as const)
+    test(`is complete when a load of documents ${what} at first`, async () => {
+      const storage = await fresh()
+      const filling = await startForTest(defineService('s', {}), { storage })
+      await filling.store.append('order:all', events)
+      const projection = counting({ at: undefined })
+      const loads: number[] = []
+      const faulty = aroundLoads(storage, (load, documents) => (loads.push(documents.documents.length) === 1 ? failing() : load(documents)))
+      const app = await startForTest(defineService('s', { projections: [projection] }), { storage: faulty })
+      await eventually(async () => expect(await app.documents(projection).count()).toBe(713))
+      expect(loads.length).toBeGreaterThan(1)
+      expect(await app.verify(projection)).toMatchObject({ documents: 713, differences: [] })
+    })
+
   test('is not read before it is complete', async () => {
     const storage = await fresh()
     const filling = await startForTest(defineService('s', {}), { storage })
@@ -49,4 +95,26 @@ describeOnEveryStore('a read model that is being built', (fresh) => {
     const app = await startForTest(defineService('s', { projections: [orderSummary] }), { storage })
     expect(await app.documents(orderSummary).count()).toBe(700)
   })
+})
+
+test('no checkpoint moves over documents that could not be written', async () => {
+  const faulty = aroundLoads(await freshSqlite(), () => Promise.reject(new Error('out of order')))
+  const store = await EventStore.open(faulty)
+  onTestFinished(() => store.close())
+  const many = Array.from({ length: 20_000 }, (_, n) => OrderPlaced({ orderId: `o-${n}`, customer: 'c', total: n }))
+  for (let from = 0; from < many.length; from += 5_000) await store.append('order:all', many.slice(from, from + 5_000))
+  const projection = counting({ at: undefined })
+  const [spec, processor] = [nextGeneration(projection, []), 'builder']
+  await store.driver.documents.create(spec)
+  const claim = await store.driver.processors.claim({ processor, owner: 'me', ttlMs: 60_000, startAt: 0 })
+  const epoch = claim.claimed ? claim.epoch : 0
+  const lease: Lease = { processor, epoch, position: 0, state: undefined, abandoned: false, lost: new AbortController().signal }
+  const worker = new ReadModelWorker(projection, spec, store, { isBeingBuilt: () => true, whenCaughtUp: async () => {} })
+  await worker.begin(lease)
+  const run = { signal: lease.lost, lease, attempt: 1 }
+  const page = await store.readLogPage({ after: 0, limit: 20_000 })
+  expect(await worker.process(page, run)).toMatchObject({ through: 20_000, isHeldBack: true })
+  await eventually(() => expect(() => worker.heldBack()).toThrow('out of order'))
+  await expect(worker.process(page.slice(-1), run)).rejects.toThrow('out of order')
+  await expect(worker.complete(lease.lost)).rejects.toThrow('out of order')
 })

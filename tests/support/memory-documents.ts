@@ -58,8 +58,25 @@ export class MemoryDocuments {
           return new Map(keys.flatMap((key): [string, string][] => (documents.has(key) ? [[key, documents.get(key)!.document]] : [])))
         }),
       find: (collection, find) => opened(() => findIn([...documentsOf(collection).values()], find)),
-      load: (collection, documents) => opened(() => documents.forEach((document) => documentsOf(collection).set(document.key, document))),
-      clear: (collection) => opened(() => documentsOf(collection).clear()),
+      load: ({ collection, documents, replaced, checkpoint }) =>
+        opened(() => {
+          if (!this.#processors.mayMove(checkpoint)) return false
+          const stored = this.#collections.get(collection)!.documents
+          const keys = new Set(documents.map(({ key }) => key))
+          if (keys.size < documents.length || [...keys].some((key) => stored.has(key) && !replaced.includes(key)))
+            throw new Error(`a document is in ${collection} already`)
+          for (const key of replaced) stored.delete(key)
+          for (const document of documents) stored.set(document.key, document)
+          this.#processors.move(checkpoint)
+          return true
+        }),
+      clear: (collection, checkpoint) =>
+        opened(() => {
+          if (!this.#processors.mayMove(checkpoint)) return false
+          documentsOf(collection).clear()
+          this.#processors.move(checkpoint)
+          return true
+        }),
       count: (collection) => opened(() => documentsOf(collection).size),
     }
   }

@@ -27,6 +27,11 @@ export class MemoryProcessors {
     return this.#processors.get(processor)?.position
   }
 
+  mayMove({ processor, epoch, position }: CheckpointMove): boolean {
+    const found = this.#processors.get(processor)
+    return found?.epoch === epoch && found.position <= position
+  }
+
   move({ processor, position, state }: CheckpointMove): void {
     const found = this.#processors.get(processor)!
     Object.assign(found, { position, state, ...(position > found.position && { movedAtMs: Date.now() }) })

@@ -3,6 +3,7 @@ import type { CollectionInfo, CollectionSpec } from '../../storage/document-port
 import type { StorageDriver } from '../../storage/port.ts'
 import type { BehaviourGroup } from './behaviour.ts'
 import { claimed } from './leases.ts'
+import { mustLoad } from './documents-load.ts'
 import { commit, mustCommit, writing } from './write-sets.ts'
 
 function spec(build: string, given: Partial<CollectionSpec> = {}): CollectionSpec {
@@ -54,7 +55,7 @@ export const documentsLifecycle: BehaviourGroup = {
 
     async 'making or indexing one that is there does nothing'({ driver }) {
       await driver.documents.create(spec('1.1'))
-      await driver.documents.load('summary@1.1', [document('a', 'apple')])
+      await mustLoad(driver, 'summary@1.1', [document('a', 'apple')])
       await driver.documents.index('summary@1.1')
       await driver.documents.promote({ collection: 'summary@1.1', processor: 'p' })
       await driver.documents.create(spec('1.1'))
@@ -122,7 +123,8 @@ export const documentsLifecycle: BehaviourGroup = {
 
     async 'dropping removes a collection with its documents and its processor, whose owner is fenced off'({ driver }) {
       for (const build of ['1.1', '2.1']) await driver.documents.create(spec(build))
-      for (const build of ['1.1', '2.1']) await driver.documents.load(`summary@${build}`, [document('a', 'apple'), document('b', 'apple')])
+      for (const build of ['1.1', '2.1'])
+        await mustCommit(driver, writing(...['a', 'b'].map((key) => ({ collection: `summary@${build}`, ...document(key, 'apple') }))))
       await driver.documents.index('summary@1.1')
       const epoch = await standing(driver, 'p1', 3)
       await standing(driver, 'p2', 3)
@@ -147,43 +149,6 @@ export const documentsLifecycle: BehaviourGroup = {
       await driver.documents.create(spec('1.1'))
       await driver.documents.drop('summary@9.9', 'absent')
       assert.deepEqual(await statesOf(driver), { 'summary@1.1': 'building' })
-    },
-
-    async 'documents that are loaded can be got, found, replaced and removed'({ driver }) {
-      await driver.documents.create(spec('1.1'))
-      const many = Array.from({ length: 12_000 }, (_, index) => document(`k${index}`, `word${index}`))
-      await driver.documents.load('summary@1.1', many.slice(0, 7_000))
-      await driver.documents.load('summary@1.1', many.slice(7_000))
-      await driver.documents.load('summary@1.1', [])
-      await driver.documents.index('summary@1.1')
-      assert.equal(await driver.documents.count('summary@1.1'), 12_000)
-      assert.equal((await driver.documents.get('summary@1.1', ['k0', 'k6999', 'k11999'])).size, 3)
-      const find = { where: [{ field: 0, in: ['state of k77'] }], words: ['word77'], sort: [], limit: 5 }
-      assert.deepEqual(
-        (await driver.documents.find('summary@1.1', find)).map(({ key, document: text }) => [key, text]),
-        [['k77', '"k77"']],
-      )
-      await mustCommit(driver, writing({ collection: 'summary@1.1', ...document('k77', 'changed') }))
-      assert.equal((await driver.documents.find('summary@1.1', find)).length, 0)
-      await mustCommit(driver, writing({ collection: 'summary@1.1', key: 'k78', document: null, fields: [''], words: null }))
-      assert.equal(await driver.documents.count('summary@1.1'), 11_999)
-    },
-
-    async 'clearing removes the documents and nothing else'({ driver }) {
-      for (const build of ['1.1', '2.1']) {
-        await driver.documents.create(spec(build))
-        await driver.documents.load(`summary@${build}`, [document('a', 'apple'), document('b', 'pear')])
-        await driver.documents.index(`summary@${build}`)
-      }
-      await driver.documents.promote({ collection: 'summary@1.1', processor: 'p' })
-      await driver.documents.clear('summary@1.1')
-      assert.deepEqual([await driver.documents.count('summary@1.1'), await driver.documents.count('summary@2.1')], [0, 2])
-      const find = { where: [], words: ['apple'], sort: [], limit: 5 }
-      assert.equal((await driver.documents.find('summary@1.1', find)).length, 0)
-      assert.equal((await driver.documents.find('summary@2.1', find)).length, 1)
-      assert.equal((await statesOf(driver))['summary@1.1'], 'live')
-      await driver.documents.load('summary@1.1', [document('a', 'apple')])
-      assert.equal((await driver.documents.find('summary@1.1', find)).length, 1)
     },
   },
 }

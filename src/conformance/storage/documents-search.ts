@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { EncodedFind } from '../../storage/document-port.ts'
 import type { StorageDriver } from '../../storage/port.ts'
 import type { BehaviourGroup } from './behaviour.ts'
+import { claimed } from './leases.ts'
 import { mustCommit, writing } from './write-sets.ts'
 
 const collection = 'articles@1.1'
@@ -87,11 +88,19 @@ export const documentsSearch: BehaviourGroup = {
         mustCommit(driver, writing({ collection, key, document: '1', fields: [], words }))
       await write('a', 'early bird')
       await write('b', 'early fish')
-      await driver.documents.load(collection, [{ key: 'c', document: '1', fields: [], words: 'early load' }])
+      const { epoch } = await claimed(driver, 'p', 'me', { startAt: 0 })
+      const load = (key: string): Promise<boolean> =>
+        driver.documents.load({
+          collection,
+          documents: [{ key, document: '1', fields: [], words: 'early load' }],
+          replaced: [],
+          checkpoint: { processor: 'p', epoch, position: 0 },
+        })
+      await load('c')
       await driver.documents.index(collection)
       await write('d', 'early worm')
       await write('b', 'late fish')
-      await driver.documents.load(collection, [{ key: 'e', document: '1', fields: [], words: 'early load' }])
+      await load('e')
       await driver.documents.index(collection)
       assert.deepEqual(await keysOf(driver, ['early']), ['a', 'c', 'd', 'e'])
       assert.deepEqual(await keysOf(driver, ['fish']), ['b'])

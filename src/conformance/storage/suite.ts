@@ -9,6 +9,7 @@ import type { BehaviourGroup, DisposableStorage, StorageHarness } from './behavi
 import { checkpointsAndFencing } from './checkpoints-and-fencing.ts'
 import { documentsFind } from './documents-find.ts'
 import { documentsLifecycle } from './documents-lifecycle.ts'
+import { documentsLoad } from './documents-load.ts'
 import { documentsSearch } from './documents-search.ts'
 import { documentsWrite } from './documents-write.ts'
 import { filters } from './filters.ts'
@@ -61,6 +62,7 @@ const groups: readonly BehaviourGroup[] = [
   documentsFind,
   documentsSearch,
   documentsLifecycle,
+  documentsLoad,
   sqlTransaction,
   withoutSql,
   wakeUp,

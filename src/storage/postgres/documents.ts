@@ -1,5 +1,14 @@
 import { StorageError } from '../errors.ts'
-import type { CollectionInfo, CollectionSpec, DocumentStore, EncodedFind, FoundDocument, LoadedDocument } from '../document-port.ts'
+import type {
+  CollectionInfo,
+  CollectionSpec,
+  DocumentLoad,
+  DocumentStore,
+  EncodedFind,
+  FoundDocument,
+  LoadedDocument,
+} from '../document-port.ts'
+import type { CheckpointMove } from '../write-set.ts'
 import type { Database, Session } from './database.ts'
 import { collectionTable, dropCollectionTable, wordVector } from './document-function.ts'
 import { codeOf } from './errors.ts'
@@ -7,6 +16,7 @@ import { findQuery } from './find.ts'
 import { joinJson, splitJson, textArray, withLiterals } from './literal.ts'
 import type { Row, Value } from './pool.ts'
 import { plainRows } from './pool.ts'
+import { Processors } from './processors.ts'
 
 interface Collection {
   readonly table: string
@@ -14,9 +24,9 @@ interface Collection {
   readonly searchable: boolean
 }
 
-/** So many characters of documents at most go into one statement of `load`. */
-const loadedCharacters = 4 * 1024 * 1024
-const loadedDocuments = 5_000
+/** So many characters of documents at most go into one statement of `load`. More of them are no faster, and need more memory. */
+const loadedCharacters = 1024 * 1024
+const loadedDocuments = 2_500
 
 const undefinedTable = '42P01'
 
@@ -24,12 +34,14 @@ const undefinedTable = '42P01'
 export class Documents implements DocumentStore {
   readonly #database: Database
   readonly #schema: string
+  readonly #processors: Processors
   /** Another process may drop a collection and make it anew, under another number: see `#inTable`. */
   readonly #known = new Map<string, Collection>()
 
   constructor(database: Database, schema: string) {
     this.#database = database
     this.#schema = schema
+    this.#processors = new Processors(database, schema)
   }
 
   async create({ id, projection, version, indexed, searchable }: CollectionSpec): Promise<void> {
@@ -135,17 +147,18 @@ export class Documents implements DocumentStore {
     return rows.map(([key, document, ...sortValues]) => ({ key: key!, document: document!, sortValues: sortValues as string[] }))
   }
 
-  async load(collection: string, documents: readonly LoadedDocument[]): Promise<void> {
-    // Two statements at a time: one is written down here while PostgreSQL carries the other out.
-    const remaining = parts(documents)
-    const insertParts = async (): Promise<void> => {
-      for (const part of remaining) await this.#inTable(collection, (known) => this.#insert(known, part))
-    }
-    await Promise.all([insertParts(), insertParts()])
+  load({ collection, documents, replaced, checkpoint }: DocumentLoad): Promise<boolean> {
+    return this.#owned(collection, checkpoint, async (session, known) => {
+      if (replaced.length > 0) await run(session, `DELETE FROM ${known.table} WHERE key = ANY ($1::text[])`, [textArray(replaced)])
+      for (const part of parts(documents)) {
+        const { text, values } = insertion(known, part)
+        await session.query({ ...plainRows, text, values })
+      }
+    })
   }
 
-  async clear(collection: string): Promise<void> {
-    await this.#inTable(collection, ({ table }) => this.#database.write({ text: `TRUNCATE ${table}` }, []))
+  clear(collection: string, checkpoint: CheckpointMove): Promise<boolean> {
+    return this.#owned(collection, checkpoint, async (session, { table }) => void (await run(session, `TRUNCATE ${table}`)))
   }
 
   async count(collection: string): Promise<number> {
@@ -153,16 +166,15 @@ export class Documents implements DocumentStore {
     return Number(row![0])
   }
 
-  #insert({ table, fields, searchable }: Collection, documents: readonly LoadedDocument[]): Promise<readonly Row[]> {
-    const names = Array.from({ length: fields }, (_, field) => `f${field}`)
-    const values = [textArray(documents.map(({ key }) => key)), joinJson(documents.map(({ document }) => document))]
-    for (let field = 0; field < fields; field++) values.push(textArray(documents.map((document) => document.fields[field] ?? null)))
-    if (searchable) values.push(textArray(documents.map(({ words }) => words ?? '')))
-    const columns = ['key', 'document', ...names, ...(searchable ? ['words'] : [])]
-    const arrays = values.map((_, index) => (index === 1 ? splitJson('$2') : `$${index + 1}::text[]`))
-    const selected = ['key', 'document::json', ...names, ...(searchable ? [wordVector] : [])]
-    const text = `INSERT INTO ${table} (${columns.join(', ')}) SELECT ${selected.join(', ')} FROM unnest(${arrays.join(', ')}) AS d (${columns.join(', ')})`
-    return this.#database.write({ text }, values)
+  /** One transaction, which holds the row of the processor from its beginning, so that nobody takes over in the middle of it. */
+  #owned(collection: string, checkpoint: CheckpointMove, work: (session: Session, known: Collection) => Promise<void>): Promise<boolean> {
+    return this.#inTable(collection, (known) =>
+      this.#database.transaction(async (session) => {
+        if (!(await this.#processors.moveCheckpoint(session, checkpoint))) return false
+        await work(session, known)
+        return true
+      }),
+    )
   }
 
   /** When the table is not there, the collection has been dropped since it was looked up, and perhaps made again: then once more. */
@@ -191,6 +203,19 @@ export class Documents implements DocumentStore {
 
 function missing(collection: string): StorageError {
   return new StorageError(`the collection ${collection} does not exist`)
+}
+
+/** Made of columns: PostgreSQL takes them apart faster than rows, and a table without secondary indexes takes them as fast as a COPY. */
+function insertion({ table, fields, searchable }: Collection, documents: readonly LoadedDocument[]): { text: string; values: Value[] } {
+  const names = Array.from({ length: fields }, (_, field) => `f${field}`)
+  const values = [textArray(documents.map(({ key }) => key)), joinJson(documents.map(({ document }) => document))]
+  for (let field = 0; field < fields; field++) values.push(textArray(documents.map((document) => document.fields[field] ?? null)))
+  if (searchable) values.push(textArray(documents.map(({ words }) => words)))
+  const columns = ['key', 'document', ...names, ...(searchable ? ['words'] : [])]
+  const arrays = values.map((_, index) => (index === 1 ? splitJson('$2') : `$${index + 1}::text[]`))
+  const selected = ['key', 'document::json', ...names, ...(searchable ? [wordVector] : [])]
+  const text = `INSERT INTO ${table} (${columns.join(', ')}) SELECT ${selected.join(', ')} FROM unnest(${arrays.join(', ')}) AS d (${columns.join(', ')})`
+  return { text, values }
 }
 
 function* parts(documents: readonly LoadedDocument[]): IterableIterator<readonly LoadedDocument[]> {

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { CollectionInfo, CollectionSpec, DocumentStore, EncodedFind, FoundDocument, LoadedDocument } from '../document-port.ts'
+import type { CollectionInfo, CollectionSpec, DocumentLoad, DocumentStore, EncodedFind, FoundDocument } from '../document-port.ts'
+import type { CheckpointMove } from '../write-set.ts'
 import {
   clearCollection,
   createCollection,
@@ -14,7 +15,7 @@ import {
 import type { Database } from './database.ts'
 import { DocumentWriter } from './document-writer.ts'
 import { selectDocuments } from './find.ts'
-import { removeProcessor } from './processors.ts'
+import { fencedBy, moveCheckpoint, removeProcessor } from './processors.ts'
 
 export class DocumentTables implements DocumentStore {
   readonly #database: Database
@@ -96,13 +97,13 @@ export class DocumentTables implements DocumentStore {
     })
   }
 
-  load(id: string, documents: readonly LoadedDocument[]): Promise<void> {
-    return this.#database.write(() => this.#writer.load(id, documents))
+  load({ collection, documents, replaced, checkpoint }: DocumentLoad): Promise<boolean> {
+    return this.#owned(checkpoint, () => this.#writer.load(collection, documents, replaced))
   }
 
-  clear(id: string): Promise<void> {
+  clear(id: string, checkpoint: CheckpointMove): Promise<boolean> {
     const { writer } = this.#database
-    return this.#database.write(() => clearCollection(writer, requireCollection(writer, id)))
+    return this.#owned(checkpoint, () => clearCollection(writer, requireCollection(writer, id)))
   }
 
   count(id: string): Promise<number> {
@@ -110,6 +111,17 @@ export class DocumentTables implements DocumentStore {
     return this.#database.read(() => {
       const table = documentsTable(requireCollection(reader, id))
       return reader.cached<readonly [count: number]>(`SELECT count(*) FROM ${table}`).get()![0]
+    })
+  }
+
+  /** One transaction, as whoever may move the checkpoint. */
+  #owned(checkpoint: CheckpointMove, work: () => void): Promise<boolean> {
+    const { writer } = this.#database
+    return this.#database.write(() => {
+      if (fencedBy(writer, checkpoint) !== undefined) return false
+      work()
+      moveCheckpoint(writer, checkpoint, Date.now())
+      return true
     })
   }
 

@@ -1,1 +1,0 @@
-export { encodeCondition, encodeField, wordsOf } from '../storage/field.ts'
