@@ -16,7 +16,7 @@ import { nats } from '../../../src/transport/nats/index.ts'
 import type { SubscriptionOptions, TransportConnection } from '../../../src/transport/port.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
-import { Ledger, noting, numbered, publishRounds } from './ledger.ts'
+import { Ledger, noting, numbered, publishRounds } from '../../support/ledger.ts'
 import { programOf, startOwnServer } from './server.ts'
 
 const generations = [

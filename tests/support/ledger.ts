@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import type { OutgoingMessage, Partition, TransportConnection } from '../../../src/transport/port.ts'
+import type { OutgoingMessage, Partition, TransportConnection } from '../../src/transport/port.ts'
 
 /** Who has given what, and what of it came: numbers of a key, which must come in their order, each at least once. */
 export class Ledger {
