@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { StorageDriver } from '../../../src/storage/port.ts'
 import { describeOnPostgres } from '../../support/postgres.ts'
-import type { Appender } from './processes.ts'
+import type { Appender } from '../../support/appender-process.ts'
 import { startAppender } from './processes.ts'
 import { open, schemaFor, wholeLog } from './support.ts'
 

@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import type { StorageDriver } from '../../../src/storage/port.ts'
-import type { Acknowledged, Appender } from './support.ts'
+import type { Appender } from '../../support/appender-process.ts'
 import { open, startAppender, temporaryFile, wholeLog } from './support.ts'
 
 describe('several processes on one file', () => {
@@ -36,12 +36,12 @@ describe('several processes on one file', () => {
   })
 })
 
-function mergeAcknowledged(appenders: readonly Appender[]): Acknowledged {
+function mergeAcknowledged(appenders: readonly Appender[]): Appender['acknowledged'] {
   return new Map(appenders.flatMap(({ acknowledged }) => [...acknowledged]))
 }
 
 /** A process that was killed may have committed what it could no longer acknowledge, so there may be more than was acknowledged. */
-async function expectComplete(driver: StorageDriver, acknowledged: Acknowledged, how: 'exactly' | 'at least'): Promise<void> {
+async function expectComplete(driver: StorageDriver, acknowledged: Appender['acknowledged'], how: 'exactly' | 'at least'): Promise<void> {
   const log = await wholeLog(driver)
   expect(log.map(({ position }) => position)).toEqual(log.map((_, index) => index + 1))
   const positions = new Map(log.map(({ id, position }) => [id, position]))
