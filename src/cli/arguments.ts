@@ -7,6 +7,13 @@ export function parseCount(text: string): number {
   return count
 }
 
+/** A whole number from 1. */
+export function parseAmount(text: string): number {
+  const amount = parseCount(text)
+  if (amount === 0) throw new InvalidArgumentError('It must be a whole number from 1.')
+  return amount
+}
+
 /** For options that may stand more than once. */
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value]

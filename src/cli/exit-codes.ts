@@ -10,6 +10,8 @@ export const exitCodes = {
   usage: 2,
   /** The store does not answer, does not exist, or does not fit this program. */
   store: 3,
+  /** What another process has to do was asked for and is on record, and that process has not done it so far. */
+  asked: 4,
 } as const
 export type ExitCode = number
 

@@ -86,6 +86,17 @@ function printable(cell: string | number): string {
   return String(cell).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '�')
 }
 
+/** The same of a text with several lines. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
+
+/** On one line, and not longer than a table bears. */
+export function inOneLine(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim()
+  return line.length > 200 ? `${line.slice(0, 199)}…` : line
+}
+
 /** `12,345` */
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US')
@@ -104,4 +115,12 @@ export function formatDuration(ms: number): string {
   return seconds < 3_600
     ? `${Math.floor(seconds / 60)} min ${seconds % 60} s`
     : `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`
+}
+
+/** `12 s`, `4 min`, `3 h`, `2 days`: as much as one wants to know at a glance. */
+export function formatAge(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1_000))
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`
+  return seconds < 48 * 3_600 ? `${Math.floor(seconds / 3_600)} h` : `${Math.floor(seconds / 86_400)} days`
 }

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addExport } from './commands/export.ts'
 import { addImport } from './commands/import.ts'
@@ -16,6 +17,7 @@ Exit codes:
   1    what was asked for failed, or is not as it should be
   2    the command line is wrong or lacks something; nothing was done
   3    the store does not answer, does not exist or does not fit this program
+  4    asked for and on record, but the process that has to do it has not done it so far
   130  ended by Ctrl-C (143: by SIGTERM)
 
 With --json, standard output holds one JSON value a line, and an error is {"error":{"code","message"}} on standard error.`
@@ -23,7 +25,7 @@ With --json, standard output holds one JSON value a line, and an error is {"erro
 /** The command line: every command, none of them run yet. */
 export function createProgram(version: string): Command {
   const program = new Command('headwater')
-    .description("Looks into Headwater's event stores, moves events in and out, and keeps read models in order.")
+    .description("Looks into Headwater's event stores, moves events in and out, keeps read models and dead letters in order.")
     .version(version, '--version')
     .addOption(new Option('--storage <STORE>', 'sqlite:PATH or postgres://user:password@host/database').env('HEADWATER_STORAGE'))
     .option(
@@ -38,7 +40,8 @@ export function createProgram(version: string): Command {
     // main.ts says what is wrong, in the form that was asked for.
     .configureOutput({ outputError: () => {} })
     .exitOverride()
-  for (const add of [addInit, addMigrate, addImport, addExport, addStreams, addStream, addLog, addProjections, addProjection, addDoctor])
-    add(program)
+  const looking = [addStreams, addStream, addLog, addProjections]
+  const mending = [addProjection, addDeadLetters, addDoctor]
+  for (const add of [addInit, addMigrate, addImport, addExport, ...looking, ...mending]) add(program)
   return program
 }

@@ -9,7 +9,7 @@ import type { OperatorAction } from './operator-action.ts'
 import { actionCollection, writeAction } from './operator-action.ts'
 
 export interface DeadLetterFilter {
-  readonly processor?: string
+  readonly processor?: string | readonly string[]
   readonly state?: DeadLetterState | readonly DeadLetterState[]
   readonly key?: string
   readonly type?: string
@@ -93,9 +93,12 @@ export class DeadLetters {
     filter: DeadLetterFilter = {},
     { limit = 100, after }: { readonly limit?: number; readonly after?: string } = {},
   ): Promise<DocumentPage<DeadLetter>> {
-    const { state, ...rest } = filter
-    const states = state === undefined ? undefined : typeof state === 'string' ? state : { in: state }
-    const where = { ...rest, ...(states !== undefined && { state: states }) }
+    const { processor, state, ...rest } = filter
+    const where = {
+      ...rest,
+      ...(processor !== undefined && { processor: oneOf(processor) }),
+      ...(state !== undefined && { state: oneOf(state) }),
+    }
     return this.#letters.page({ where, sort: { position: 'ascending' }, limit, ...(after !== undefined && { after }) })
   }
 
@@ -149,14 +152,14 @@ export class DeadLetters {
     return this.#ask('edit', id, options, { data })
   }
 
-  /** What operators have asked for, the latest first. */
-  async actions({ limit = 100 }: { readonly limit?: number } = {}): Promise<readonly OperatorAction[]> {
-    return this.#actions.find({ sort: { requestedAt: 'descending' }, limit })
+  /** What operators have asked for, the latest first: of all dead letters, or of one, which need not be there any more. */
+  async actions({ limit = 100, letter }: { readonly limit?: number; readonly letter?: string } = {}): Promise<readonly OperatorAction[]> {
+    return this.#actions.find({ ...(letter !== undefined && { where: { letter } }), sort: { requestedAt: 'descending' }, limit })
   }
 
   /**
    * Tries failed messages again, in the order of their positions: one, then ten, then a hundred, then the rest. It stops by itself when too many of a step
-   * fail again; what was not tried stays as it is.
+   * fail again; what was not tried stays as it is. A message that was dealt with in the meantime is left out.
    */
   async redrive(filter: Omit<DeadLetterFilter, 'state'>, options: RedriveOptions): Promise<RedriveResult> {
     const { perSecond = 100, failureRate = 0.1, onProgress, signal } = options
@@ -164,23 +167,24 @@ export class DeadLetters {
     const ids: string[] = []
     for await (const { id } of this.#all({ ...filter, state: ['retrying', 'parked', 'dead'] })) ids.push(id)
     const progress = { retried: 0, succeeded: 0, failed: 0 }
-    for (let step = 0; progress.retried < ids.length; step++) {
-      const batch = ids.slice(progress.retried, progress.retried + (steps[step] ?? steps.at(-1)!))
+    for (let step = 0, next = 0; next < ids.length; step++) {
+      if (signal?.aborted) return { ...progress, stopped: 'it was interrupted' }
+      const batch = ids.slice(next, next + (steps[step] ?? steps.at(-1)!))
+      next += batch.length
       const startedMs = clock.now()
-      const actions = await Promise.all(batch.map((id) => this.retry(id, options)))
+      const actions = (await Promise.all(batch.map((id) => this.#retryIfThere(id, options)))).filter((action) => action !== undefined)
       const failed = actions.filter(({ outcome }) => outcome !== 'succeeded')
-      progress.retried += batch.length
+      progress.retried += actions.length
       progress.failed += failed.length
-      progress.succeeded += batch.length - failed.length
+      progress.succeeded += actions.length - failed.length
       onProgress?.({ ...progress })
-      if (failed.length > batch.length * failureRate) {
+      if (failed.length > actions.length * failureRate) {
         const [one] = failed
         const reason = one!.state === 'requested' ? `nobody has done it: is ${one!.processor} running?` : `${one!.letter}: ${one!.outcome}`
-        return { ...progress, stopped: `${failed.length} of ${batch.length} failed again; ${reason}` }
+        return { ...progress, stopped: `${failed.length} of ${actions.length} failed again; ${reason}` }
       }
-      if (signal?.aborted) return { ...progress, stopped: 'it was interrupted' }
       const paceMs = (batch.length / perSecond) * 1_000 - (clock.now() - startedMs)
-      if (paceMs > 0 && progress.retried < ids.length) await clock.sleep(paceMs, signal)
+      if (paceMs > 0 && next < ids.length) await clock.sleep(paceMs, signal)
     }
     return { ...progress, stopped: undefined }
   }
@@ -197,6 +201,15 @@ export class DeadLetters {
       yield* page.documents
       after = page.next
     } while (after !== undefined)
+  }
+
+  async #retryIfThere(id: string, options: ActionOptions): Promise<OperatorAction | undefined> {
+    try {
+      return await this.retry(id, options)
+    } catch (error) {
+      if (error instanceof UnknownDeadLetterError) return undefined
+      throw error
+    }
   }
 
   async #ask(
@@ -242,6 +255,10 @@ export class DeadLetters {
     })()
     return this.#isReady
   }
+}
+
+function oneOf<T extends string>(wanted: T | readonly T[]): T | { readonly in: readonly T[] } {
+  return typeof wanted === 'string' ? wanted : { in: wanted }
 }
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }

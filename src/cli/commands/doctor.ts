@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { HeadwaterError } from '../../message/errors.ts'
 import type { GlobalOptions } from '../command.ts'
 import { run } from '../command.ts'
+import { checkDeadLetters } from '../doctor/check-dead-letters.ts'
 import { checkDatabase } from '../doctor/check-database.ts'
 import { checkLog } from '../doctor/check-log.ts'
 import { checkProcessors } from '../doctor/check-processors.ts'
@@ -50,6 +51,7 @@ async function checkStore(options: GlobalOptions & Options): Promise<readonly Fi
         ...(await checkDatabase(driver, { full })),
         ...(await checkLog(store, { full, onProgress })),
         ...(await checkProcessors(store)),
+        ...(await checkDeadLetters(store)),
       ]
     })
   } catch (error) {

@@ -5,20 +5,23 @@ import type { EventStore } from '../../storage/event-store.ts'
 import type { ProcessorInfo } from '../../storage/port.ts'
 import { loadApp } from '../app-module.ts'
 import { run } from '../command.ts'
+import { followsLog, isPresence } from '../processors.ts'
 import { withStore } from '../open-store.ts'
 import type { Column } from '../output.ts'
 import { onePage } from '../pages.ts'
 
-/** A build of a read model, an SQL projection or a handler: in the store, or declared by the service and not begun. */
+/** A build of a read model, an SQL projection, a handler or a relay: in the store, or declared by the service and not begun. */
 interface Row {
+  /** Of a handler that gets its messages from a topic, with that and the partition, if it has one: `charge@orders/3`; of one in shards, with the shard: `charge#1/4`. */
   readonly name: string
-  readonly kind: 'documents' | 'sql' | 'handler'
+  readonly kind: 'documents' | 'sql' | 'handler' | 'relay'
   /** Of documents the version and the number of its build, as `2.1`; of SQL the version; handlers have none. */
   readonly generation: string | null
   readonly state: 'building' | 'live' | 'retired' | 'begun' | 'not begun'
   readonly documents: number | null
   readonly position: number
-  readonly lagEvents: number
+  /** Events between it and the end of the log; null where its messages come from a topic. */
+  readonly lagEvents: number | null
   /** Who holds its lease: a process id and something unique. */
   readonly owner: string | null
   readonly failure: string | null
@@ -31,7 +34,7 @@ const columns: readonly Column<Row>[] = [
   { title: 'state', value: ({ state }) => state },
   { title: 'documents', value: ({ documents }) => documents ?? '' },
   { title: 'position', value: ({ position }) => position },
-  { title: 'behind', value: ({ lagEvents }) => lagEvents },
+  { title: 'behind', value: ({ lagEvents }) => lagEvents ?? '' },
   { title: 'run by', value: ({ owner }) => (owner === null ? 'nobody' : `pid ${owner.split('-')[0]}`) },
   { title: 'failure', value: ({ failure }) => failure ?? '' },
 ]
@@ -39,9 +42,9 @@ const columns: readonly Column<Row>[] = [
 export function addProjections(program: Command): void {
   program
     .command('projections')
-    .summary('list read models and handlers, and how far they are')
+    .summary('list read models, handlers and relays, and how far they are')
     .description(
-      'Lists the read models and handlers in the store: how many events each is behind the end of the log, who runs it, and why it stands still. Those ' +
+      'Lists the read models, handlers and relays in the store: how many events each is behind the end of the log, who runs it, and why it stands still. Those ' +
         'that the service declares (see --app) and nobody has begun are listed too.',
     )
     .action(
@@ -59,7 +62,7 @@ export function addProjections(program: Command): void {
 }
 
 async function documentRows({ driver: { documents } }: EventStore, progress: Progress): Promise<readonly Row[]> {
-  // A verification's shadow is none of the service's read models.
+  // A verification's shadow, and what Headwater keeps for itself, are none of the service's read models.
   const collections = (await documents.list()).filter(({ projection }) => !projection.includes(':'))
   return Promise.all(
     collections.map(async ({ id, projection, state }) => ({
@@ -75,9 +78,13 @@ async function documentRows({ driver: { documents } }: EventStore, progress: Pro
 
 function processorRows(progress: Progress): readonly Row[] {
   return progress.processors.flatMap((processor): readonly Row[] => {
-    const [, kind, name = '', generation = null] = /^(sql-projection|handler):([^@]+)(?:@(\d+))?$/.exec(processor) ?? []
+    const [, kind, name = ''] = /^(sql-projection|handler|relay):(.+)$/.exec(processor) ?? []
+    const begun = { state: 'begun', documents: null, ...progress.of(processor) } as const
+    if (isPresence(processor)) return []
+    if (kind === 'handler' || kind === 'relay') return [{ name, kind, generation: null, ...begun }]
     if (kind === undefined) return []
-    return [{ name, kind: kind === 'handler' ? kind : 'sql', generation, state: 'begun', documents: null, ...progress.of(processor) }]
+    const [, sqlName = name, generation = null] = /^(.+)@(\d+)$/.exec(name) ?? []
+    return [{ name: sqlName, kind: 'sql', generation, ...begun }]
   })
 }
 
@@ -91,7 +98,12 @@ function missingRows({ projections, sqlProjections, handlers }: ServiceParts, st
     ...progress.of(''),
   })
   const isStored = ({ name, kind, generation }: Row): boolean =>
-    stored.some((other) => other.name === name && other.kind === kind && (other.generation?.split('.')[0] ?? null) === generation)
+    stored.some(
+      (other) =>
+        other.kind === kind &&
+        (other.name === name || (kind === 'handler' && /^[@#]/.test(other.name.slice(name.length)) && other.name.startsWith(name))) &&
+        (other.generation?.split('.')[0] ?? null) === generation,
+    )
   return [
     ...projections.map(({ name, version }) => row('documents', name, version)),
     ...sqlProjections.map(({ name, version }) => row('sql', name, version)),
@@ -114,7 +126,7 @@ async function progressOf(store: EventStore): Promise<Progress> {
     processors: [...processors.keys()],
     of(processor) {
       const { position = 0, owner = null, failure = null } = processors.get(processor) ?? {}
-      return { position, lagEvents: head - position, owner, failure }
+      return { position, lagEvents: followsLog(processor) ? head - position : null, owner, failure }
     },
   }
 }

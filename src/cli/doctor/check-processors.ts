@@ -3,14 +3,15 @@ import type { CollectionInfo } from '../../storage/document-port.ts'
 import type { EventStore } from '../../storage/event-store.ts'
 import type { ProcessorInfo } from '../../storage/port.ts'
 import { countOf, formatCount, formatDuration } from '../output.ts'
+import { followsLog, isPresence } from '../processors.ts'
 import type { Finding } from './finding.ts'
 import { ok, problem, warning } from './finding.ts'
 
 /** Handlers and projections: how far they are, who runs them, and what stands still. */
 export async function checkProcessors(store: EventStore): Promise<readonly Finding[]> {
   const { documents, processors } = store.driver
-  const collections = (await documents.list()).filter(({ projection }) => !isVerification(projection))
-  const all = (await processors.list()).filter(({ processor }) => !isVerification(processor))
+  const collections = (await documents.list()).filter(({ projection }) => !isInternal(projection))
+  const all = (await processors.list()).filter(({ processor }) => !isInternal(processor))
   // In this order, or a processor could seem to be beyond the end of the log.
   const { head } = await store.log()
   // What is retired stays behind for good; what is being built is reported below.
@@ -27,9 +28,9 @@ export async function checkProcessors(store: EventStore): Promise<readonly Findi
   ]
 }
 
-/** What a verification leaves behind when it is killed, which the next one removes. */
-function isVerification(name: string): boolean {
-  return name.startsWith('verification:')
+/** What Headwater keeps for itself, who takes part in what, and what a verification leaves behind when it is killed, which the next one removes. */
+function isInternal(name: string): boolean {
+  return name.startsWith('headwater:') || name.startsWith('verification:') || isPresence(name)
 }
 
 function checkProcessor(
@@ -37,6 +38,10 @@ function checkProcessor(
   { head, nowMs, mayLag }: { readonly head: number; readonly nowMs: number; readonly mayLag: boolean },
 ): readonly Finding[] {
   const since = formatDuration(Math.max(0, nowMs - movedAtMs))
+  if (!followsLog(processor)) {
+    if (failure === undefined) return []
+    return [problem(processor, `stands still for ${since}: ${failure}`, 'mend the cause; it tries again by itself')]
+  }
   if (position > head)
     return [
       problem(
