@@ -1,20 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { packAndShip } from '../orders/packing.ts'
+import type { OrdersApp } from '../orders/service.ts'
 import type { Bank } from '../payments/bank.ts'
 import type { OrderCounts } from '../orders/work-lists.ts'
 import type { Shop } from '../shop.ts'
+import { deliver } from '../suppliers/deliver.ts'
 import { checkBooks } from './books.ts'
 import { Customers } from './customers.ts'
 import { countOrders } from './figures.ts'
 import { count, duration } from './format.ts'
 import { printBooks } from './print-books.ts'
 import { Screen } from './screen.ts'
+import { drawShop } from './view.ts'
 
 const customersAtOnce = 32
 /** While the shop is further behind than this, customers wait outside: otherwise they would only make each other's orders late. */
 const mostEventsBehind = 500
 /** When nothing has happened for so long although orders are open, something is wrong. */
-const patienceMs = 60_000
+export const patienceMs = 60_000
 
 /** Orders are open, and nothing happens. */
 export class StandstillError extends Error {}
@@ -27,8 +30,9 @@ export async function runBatch(
   const done = new AbortController()
   const fail = (error: unknown): void => done.abort(error)
   const signal = AbortSignal.any([interrupted, done.signal])
-  const customers = new Customers(app, { patienceMs: 400, signal })
-  const screen = new Screen(app, customers, warnings, { title, footer: [] }, fail)
+  const customers = new Customers(app, { patienceMs: 400, signal, deliver: (lines) => deliver(app.store, lines) })
+  const shown = { title, footer: [] }
+  const screen = new Screen(drawShop(app, customers, warnings, shown), shown, fail)
   const startedMs = performance.now()
 
   screen.start()
@@ -56,7 +60,8 @@ export async function runBatch(
   return printBooks(await checkBooks(app, bank)) ? 0 : 1
 }
 
-async function place(app: Shop, customers: Customers, orders: number, signal: AbortSignal): Promise<void> {
+/** Lets in so many customers as fast as the shop can serve them. */
+export async function place(app: OrdersApp, customers: Customers, orders: number, signal: AbortSignal): Promise<void> {
   let left = orders
   const customer = async (): Promise<void> => {
     while (left > 0 && !signal.aborted) {
@@ -99,7 +104,7 @@ function openOf({ placed, confirmed, paid }: OrderCounts): number {
   return placed + confirmed + paid
 }
 
-function behind(app: Shop): number {
+function behind(app: OrdersApp): number {
   return Math.max(...app.status().processors.map(({ lagEvents = 0 }) => lagEvents))
 }
 

@@ -4,8 +4,8 @@ import { catalogue } from '../catalogue.ts'
 import type { Product } from '../catalogue.ts'
 import { AddItem, CancelOrder, PlaceOrder, RemoveItem } from '../orders/commands.ts'
 import { orderById } from '../orders/queries.ts'
-import type { Shop } from '../shop.ts'
-import { GoodsDelivered } from '../suppliers/events.ts'
+import type { OrdersApp } from '../orders/service.ts'
+import type { Delivery } from '../suppliers/deliver.ts'
 
 const names =
   'Ada Alan Barbara Clara Donald Edsger Frances Grace Hedy Jim John Katherine Ken Leslie Margaret Niklaus Radia Tim Tony Whitfield'.split(
@@ -16,20 +16,28 @@ const popularity = catalogue.reduce((sum, product) => sum + product.popularity, 
 const ordersPerLorry = 50
 const pieces = ordersPerLorry * 2 * 1.5 * 0.96
 
+export interface CustomersOptions {
+  /** Within this time somebody who changes their mind cancels. */
+  readonly patienceMs: number
+  /** When the shop closes. */
+  readonly signal: AbortSignal
+  /** Sends a lorry to the warehouse, every so many orders. */
+  readonly deliver: (lines: Delivery) => Promise<void>
+  /** Told how long it took until an order was accepted. */
+  readonly onPlaced?: (placingMs: number) => void
+}
+
 /** The load: customers who fill baskets, change their minds, place orders, look at them, and now and then cancel. */
 export class Customers {
-  readonly #app: Shop
-  readonly #patienceMs: number
-  readonly #signal: AbortSignal
+  readonly #app: OrdersApp
+  readonly #options: CustomersOptions
   readonly #latencies: number[] = []
   #begun = 0
   #placed = 0
 
-  /** `patienceMs`: within this time somebody who changes their mind cancels. `signal`: when the shop closes. */
-  constructor(app: Shop, { patienceMs, signal }: { readonly patienceMs: number; readonly signal: AbortSignal }) {
+  constructor(app: OrdersApp, options: CustomersOptions) {
     this.#app = app
-    this.#patienceMs = patienceMs
-    this.#signal = signal
+    this.#options = options
   }
 
   get placed(): number {
@@ -59,6 +67,7 @@ export class Customers {
     const startedMs = performance.now()
     const { position } = accepted(await this.#app.send(PlaceOrder, { orderId, customerId: customerName.toLowerCase(), customerName }))
     this.#placed++
+    this.#options.onPlaced?.(performance.now() - startedMs)
     await this.#app.query(orderById, { orderId }, { atLeast: position, timeoutMs: 30_000 })
     this.#latencies.push(performance.now() - startedMs)
     if (this.#latencies.length > 500) this.#latencies.shift()
@@ -66,15 +75,15 @@ export class Customers {
 
   /** At once, or just when the order has been confirmed and is being paid. When the parcel has left it is too late, which is no error. */
   async #changeMind(orderId: string): Promise<void> {
-    const signal = this.#signal
-    if (chance(0.5)) await delay(Math.random() * this.#patienceMs, undefined, { signal }).catch(() => undefined)
+    const { patienceMs, signal } = this.#options
+    if (chance(0.5)) await delay(Math.random() * patienceMs, undefined, { signal }).catch(() => undefined)
     else for await (const order of this.#app.watch(orderById, { orderId }, { signal })) if (order?.status !== 'placed') break
     await this.#app.send(CancelOrder, { orderId, reason: 'the customer has changed their mind' })
   }
 
   async #unloadLorry(): Promise<void> {
     const lines = catalogue.map((product) => ({ sku: product.sku, quantity: Math.round((pieces * product.popularity) / popularity) }))
-    await this.#app.store.append('supplier:acme', GoodsDelivered({ lines }, { source: 'acme' }))
+    await this.#options.deliver(lines)
   }
 }
 

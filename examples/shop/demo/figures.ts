@@ -1,6 +1,7 @@
 import { ProjectionBuildingError } from 'headwater'
 import type { ProcessorStatus, RecordedEvent } from 'headwater'
 import { ordersByStatus } from '../orders/queries.ts'
+import type { OrdersApp } from '../orders/service.ts'
 import type { OrderCounts } from '../orders/work-lists.ts'
 import type { Shop } from '../shop.ts'
 import type { Customers } from './customers.ts'
@@ -56,7 +57,7 @@ export class Observer {
   }
 }
 
-export async function countOrders(app: Shop): Promise<OrderCounts | undefined> {
+export async function countOrders(app: OrdersApp): Promise<OrderCounts | undefined> {
   try {
     return (await app.query(ordersByStatus, {})) ?? { placed: 0, confirmed: 0, paid: 0, shipped: 0, cancelled: 0 }
   } catch (error) {

@@ -1,23 +1,28 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { bestSellers } from '../analytics/sales.ts'
+import type { Routes } from '../http/routes.ts'
 import { serve } from '../http/server.ts'
 import { packAndShip } from '../orders/packing.ts'
 import type { Shop } from '../shop.ts'
+import { deliver } from '../suppliers/deliver.ts'
 import { Customers } from './customers.ts'
 import { countOrders } from './figures.ts'
 import { count } from './format.ts'
 import type { Options } from './options.ts'
 import { Screen } from './screen.ts'
 import { withoutPassword } from './storage.ts'
+import { drawShop } from './view.ts'
 
 /** The shop until Ctrl-C: customers, people who pack, the HTTP API, and what happens on the screen. */
 export async function runLive(app: Shop, options: Options, warnings: string[], interrupted: AbortSignal): Promise<void> {
   const failed = new AbortController()
   const fail = (error: unknown): void => failed.abort(error)
   const signal = AbortSignal.any([interrupted, failed.signal])
-  await using server = await serve(app, options.port)
-  const customers = new Customers(app, { patienceMs: 2_000, signal })
+  await using server = await serve(app, { port: options.port, more: salesRoutes(app) })
+  const customers = new Customers(app, { patienceMs: 2_000, signal, deliver: (lines) => deliver(app.store, lines) })
   const store = withoutPassword(options.storage)
-  const screen = new Screen(app, customers, warnings, { title: `headwater shop on ${store}`, footer: whereToLook(server.url, store) }, fail)
+  const shown = { title: `headwater shop on ${store}`, footer: whereToLook(server.url, store) }
+  const screen = new Screen(drawShop(app, customers, warnings, shown), shown, fail)
 
   screen.start()
   const packing = packAndShip(app, { signal, packingMs: 400 }).catch(fail)
@@ -36,7 +41,12 @@ export async function runLive(app: Shop, options: Options, warnings: string[], i
 }
 
 /** They come at random, `rate` a second on average, whether or not those before them have been served. */
-async function receiveCustomers(customers: Customers, rate: number, signal: AbortSignal, fail: (error: unknown) => void): Promise<void> {
+export async function receiveCustomers(
+  customers: Customers,
+  rate: number,
+  signal: AbortSignal,
+  fail: (error: unknown) => void,
+): Promise<void> {
   const inside = new Set<Promise<void>>()
   while (!signal.aborted) {
     const customer = customers.order().catch(fail)
@@ -56,4 +66,9 @@ function whereToLook(url: string, store: string): readonly string[] {
     `read models    npm run headwater -- projections --storage ${store}`,
     'Ctrl-C ends it; npm start goes on.',
   ]
+}
+
+/** What analytics has to say, since it runs here too. */
+function salesRoutes(app: Shop): Routes {
+  return { 'GET /best-sellers': async () => Response.json(await app.query(bestSellers, {})) }
 }

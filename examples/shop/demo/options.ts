@@ -1,5 +1,4 @@
-import { parseArgs } from 'node:util'
-import { UsageError } from '../usage-error.ts'
+import { parseFlags, wholeNumber } from './flags.ts'
 
 export interface Options {
   readonly help: boolean
@@ -27,7 +26,14 @@ export const help = `A shop, running on Headwater.
 
 /** @throws UsageError */
 export function readOptions(args: readonly string[]): Options {
-  const { storage = 'sqlite:shop.db', ...given } = parse(args)
+  const { storage = 'sqlite:shop.db', ...given } = parseFlags(args, {
+    storage: { type: 'string' },
+    orders: { type: 'string' },
+    rate: { type: 'string' },
+    port: { type: 'string' },
+    'without-analytics': { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  })
   return {
     help: given.help ?? false,
     storage,
@@ -36,29 +42,4 @@ export function readOptions(args: readonly string[]): Options {
     port: given.port === undefined ? undefined : wholeNumber('--port', given.port, 0, 65_535),
     analytics: !given['without-analytics'],
   }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        storage: { type: 'string' },
-        orders: { type: 'string' },
-        rate: { type: 'string' },
-        port: { type: 'string' },
-        'without-analytics': { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values
-  } catch (error) {
-    const [sentence = ''] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/)
-    throw new UsageError(`${sentence.replace(/\.$/, '')}; --help tells what there is`, { cause: error })
-  }
-}
-
-function wholeNumber(flag: string, text: string, least: number, most: number): number {
-  const number = Number(text)
-  if (/^\d+$/.test(text) && number >= least && number <= most) return number
-  throw new UsageError(`${flag} takes a whole number from ${least} to ${most}, not '${text}'`)
 }

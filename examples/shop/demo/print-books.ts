@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import type { Entry } from './books.ts'
+import type { Entry } from './entry.ts'
 import { count } from './format.ts'
 
 /** @returns whether all is as it should be */

@@ -1,13 +1,10 @@
-import type { Customers } from './customers.ts'
-import type { Figures } from './figures.ts'
-import { Observer } from './figures.ts'
-import { frameOf, lineOf } from './view.ts'
-import type { Shop } from '../shop.ts'
-
 const hideCursor = '\u001b[?25l'
 const showCursor = '\u001b[?25h'
 const clearLine = '\u001b[K'
 const clearBelow = '\u001b[0J'
+
+/** What there is to see now: as many lines as fit a terminal, or, where there is none, what is worth a line of a log. */
+export type Draw = (terminal: { readonly columns: number; readonly rows: number } | undefined) => Promise<readonly string[]>
 
 export interface Shown {
   readonly title: string
@@ -21,11 +18,11 @@ export class Screen {
   #lines = 0
   #timer: NodeJS.Timeout | undefined
   #drawing: Promise<void> = Promise.resolve()
-  #observer: Observer
-  #onError: (error: unknown) => void
+  readonly #look: Draw
+  readonly #onError: (error: unknown) => void
 
-  constructor(app: Shop, customers: Customers, warnings: readonly string[], shown: Shown, onError: (error: unknown) => void) {
-    this.#observer = new Observer(app, customers, warnings)
+  constructor(draw: Draw, shown: Shown, onError: (error: unknown) => void) {
+    this.#look = draw
     this.#shown = shown
     this.#onError = onError
   }
@@ -47,16 +44,16 @@ export class Screen {
   }
 
   #draw(): void {
-    this.#drawing = this.#drawing.then(async () => this.#show(await this.#observer.look(this.#isTerminal ? 20 : 0))).catch(this.#onError)
+    const { columns, rows } = process.stdout
+    const terminal = this.#isTerminal ? { columns, rows } : undefined
+    this.#drawing = this.#drawing.then(async () => this.#show(await this.#look(terminal))).catch(this.#onError)
   }
 
-  #show(figures: Figures): void {
+  #show(lines: readonly string[]): void {
     if (!this.#isTerminal) {
-      process.stdout.write(`${lineOf(figures)}\n`)
+      for (const line of lines) process.stdout.write(`${line}\n`)
       return
     }
-    const { columns, rows } = process.stdout
-    const lines = frameOf(figures, { ...this.#shown, columns, rows })
     const back = this.#lines > 0 ? `\u001b[${this.#lines}F` : ''
     process.stdout.write(`${back}${lines.map((line) => `${line}${clearLine}\n`).join('')}${clearBelow}`)
     this.#lines = lines.length

@@ -2,7 +2,7 @@ import type { Storage } from 'headwater'
 import { UsageError } from '../usage-error.ts'
 
 /** The store that the command line names. PostgreSQL's client is loaded only when it is asked for. */
-export async function openStorage(name: string): Promise<Storage> {
+export async function openStorage(name: string, flag = '--storage'): Promise<Storage> {
   if (/^sqlite:./.test(name)) {
     const { sqlite } = await import('headwater/sqlite')
     return sqlite(name.slice('sqlite:'.length))
@@ -14,7 +14,7 @@ export async function openStorage(name: string): Promise<Storage> {
     url.searchParams.delete('schema')
     return postgres(url.href, { ...(schema && { schema }) })
   }
-  throw new UsageError(`--storage takes sqlite:PATH or postgres://user:password@host/database, not '${withoutPassword(name)}'`)
+  throw new UsageError(`${flag} takes sqlite:PATH or postgres://user:password@host/database, not '${withoutPassword(name)}'`)
 }
 
 /** Fit to be printed. */

@@ -1,15 +1,27 @@
 import { styleText } from 'node:util'
 import { categoryOf, idOf } from 'headwater'
 import type { ProcessorStatus, RecordedEvent } from 'headwater'
+import type { Shop } from '../shop.ts'
+import type { Customers } from './customers.ts'
 import type { Figures } from './figures.ts'
-import { quantile } from './figures.ts'
+import { Observer, quantile } from './figures.ts'
 import { count, duration, fit, timeOfDay } from './format.ts'
+import type { Draw, Shown } from './screen.ts'
 
 export interface Frame {
   readonly title: string
   readonly footer: readonly string[]
   readonly columns: number
   readonly rows: number
+}
+
+const eventsOnScreen = 20
+
+/** The shop as it is now, each time that the screen asks. */
+export function drawShop(app: Shop, customers: Customers, warnings: readonly string[], shown: Shown): Draw {
+  const observer = new Observer(app, customers, warnings)
+  return async (terminal) =>
+    terminal ? frameOf(await observer.look(eventsOnScreen), { ...shown, ...terminal }) : [lineOf(await observer.look(0))]
 }
 
 /** The shop as a screenful of lines. Where it is small, the latest events give way first, then the processors. */

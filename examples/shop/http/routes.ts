@@ -2,11 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { HeadwaterError, InvalidMessageError, ProjectionBuildingError, serverSentEvents, uuidv7, WaitTimeoutError } from 'headwater'
 import type { SendResult } from 'headwater'
 import { z } from 'zod'
-import { bestSellers } from '../analytics/sales.ts'
 import { catalogue, productOf } from '../catalogue.ts'
 import { AddItem, CancelOrder, PlaceOrder } from '../orders/commands.ts'
 import { findOrders, orderById, ordersByStatus, ordersOfCustomer, ordersReadyToShip } from '../orders/queries.ts'
-import type { Shop } from '../shop.ts'
+import type { OrdersApp } from '../orders/service.ts'
 
 export interface Asked {
   readonly method: string
@@ -14,12 +13,14 @@ export interface Asked {
   readText(): Promise<string>
 }
 interface Call extends Asked {
-  readonly app: Shop
+  readonly app: OrdersApp
   /** What stands in the path for `:id`. */
   readonly id: string
 }
 
-const routes: Readonly<Record<string, (call: Call) => Response | Promise<Response>>> = {
+export type Routes = Readonly<Record<string, (call: Call) => Response | Promise<Response>>>
+
+export const orderRoutes: Routes = {
   'GET /': async () =>
     new Response(await readFile(new URL('page.html', import.meta.url)), { headers: { 'content-type': 'text/html; charset=utf-8' } }),
   'GET /products': () => Response.json(catalogue),
@@ -35,18 +36,26 @@ const routes: Readonly<Record<string, (call: Call) => Response | Promise<Respons
   'GET /ready-to-ship': async ({ app }) => Response.json(await app.query(ordersReadyToShip, {})),
   'GET /counts': async ({ app }) => Response.json((await app.query(ordersByStatus, {})) ?? {}),
   'GET /counts/live': ({ app }) => serverSentEvents(app.watch(ordersByStatus, {})),
-  'GET /best-sellers': async ({ app }) => Response.json(await app.query(bestSellers, {})),
   'GET /status': ({ app }) => Response.json(app.status()),
 }
 
-const patterns = Object.entries(routes).map(([route, handle]) => {
-  const [method = '', pathname = ''] = route.split(' ')
-  return { method, pattern: new URLPattern({ pathname }), handle }
-})
+interface Entry {
+  readonly route: string
+  readonly method: string
+  readonly pattern: URLPattern
+  readonly handle: Routes[string]
+}
 
-export async function answer(app: Shop, asked: Asked): Promise<Response> {
-  const here = patterns.filter(({ pattern }) => pattern.test(asked.url))
-  if (here.length === 0) return problem(404, `there is no ${asked.url.pathname}; there are: ${Object.keys(routes).join(', ')}`)
+export function tableOf(routes: Routes): readonly Entry[] {
+  return Object.entries(routes).map(([route, handle]) => {
+    const [method = '', pathname = ''] = route.split(' ')
+    return { route, method, pattern: new URLPattern({ pathname }), handle }
+  })
+}
+
+export async function answer(app: OrdersApp, table: readonly Entry[], asked: Asked): Promise<Response> {
+  const here = table.filter(({ pattern }) => pattern.test(asked.url))
+  if (here.length === 0) return problem(404, `there is no ${asked.url.pathname}; there are: ${table.map(({ route }) => route).join(', ')}`)
   const route = here.find(({ method }) => method === asked.method)
   if (!route) return problem(405, `${asked.url.pathname} takes ${here.map(({ method }) => method).join(', ')}`)
   try {

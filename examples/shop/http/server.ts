@@ -3,9 +3,10 @@ import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
-import type { Shop } from '../shop.ts'
+import type { OrdersApp } from '../orders/service.ts'
 import { UsageError } from '../usage-error.ts'
-import { answer } from './routes.ts'
+import type { Asked, Routes } from './routes.ts'
+import { answer, orderRoutes, tableOf } from './routes.ts'
 
 const firstPort = 4_000
 const lastPort = 4_019
@@ -15,11 +16,19 @@ export interface Server extends AsyncDisposable {
   readonly url: string
 }
 
-/** Serves the shop on the loopback interface: on this port, or else on 4000 or the next one that is free. */
-export async function serve(app: Shop, port: number | undefined): Promise<Server> {
+export interface ServerOptions {
+  /** Undefined: 4000, or the next one that is free. */
+  readonly port: number | undefined
+  /** What is served beside orders. */
+  readonly more?: Routes
+}
+
+/** Serves orders on the loopback interface. */
+export async function serve(app: OrdersApp, { port, more = {} }: ServerOptions): Promise<Server> {
+  const table = tableOf({ ...orderRoutes, ...more })
   const server = createServer((request, response) => {
     // A connection that breaks while it is answered is the caller's business.
-    handle(app, request, response).catch(() => response.destroy())
+    handle((asked) => answer(app, table, asked), request, response).catch(() => response.destroy())
   })
   const listen = (candidate: number): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -53,8 +62,8 @@ export async function serve(app: Shop, port: number | undefined): Promise<Server
 }
 
 /** Routes speak the web's `Request` and `Response`; this is the way from and to Node's. */
-async function handle(app: Shop, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { status, headers, body } = await answer(app, {
+async function handle(respond: (asked: Asked) => Promise<Response>, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { status, headers, body } = await respond({
     method: request.method ?? 'GET',
     url: new URL(request.url ?? '/', 'http://shop'),
     readText: () => text(request),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineEvent } from 'headwater'
+import { defineEvent, defineTopic } from 'headwater'
 
 /** One line of an order. Prices are whole cents. */
 export const item = z.object({
@@ -27,3 +27,9 @@ export const OrderCancelled = defineEvent(
   'OrderCancelled',
   order.extend({ reason: z.string(), was: z.enum(['placed', 'confirmed', 'paid']) }),
 )
+
+/** What others may know of orders; what lies in a basket is nobody's business. The key is the order, as it is that of the stream. */
+export const orderTopic = defineTopic('orders', {
+  events: [OrderPlaced, OrderConfirmed, OrderPaid, OrderShipped, OrderCancelled],
+  partitions: 4,
+})

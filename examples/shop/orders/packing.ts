@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Shop } from '../shop.ts'
 import { ShipOrder } from './commands.ts'
 import { ordersReadyToShip } from './queries.ts'
+import type { OrdersApp } from './service.ts'
 
 /**
  * The people in the warehouse: they look at the list of what is ready, pack it and ship it, until `signal` is aborted. An order that was shipped or
  * cancelled since they looked is rejected, which is all right.
  */
 export async function packAndShip(
-  app: Shop,
+  app: OrdersApp,
   { signal, packingMs }: { readonly signal: AbortSignal; readonly packingMs: number },
 ): Promise<void> {
   for await (const ready of app.watch(ordersReadyToShip, { limit: 100 }, { signal })) {

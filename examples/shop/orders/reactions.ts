@@ -9,7 +9,12 @@ import { CancelOrder, ConfirmOrder, PayOrder } from './commands.ts'
  */
 export const followOrders = defineHandler(
   'orders',
-  { on: [StockReserved, OutOfStock, PaymentReceived, PaymentFailed], sends: [ConfirmOrder, PayOrder, CancelOrder] },
+  {
+    on: [StockReserved, OutOfStock, PaymentReceived, PaymentFailed],
+    sends: [ConfirmOrder, PayOrder, CancelOrder],
+    // Not by the stream, since that of the stock is one for all orders.
+    key: ({ data }) => data.orderId,
+  },
   async (event, { send }) => {
     const { orderId } = event.data
     switch (event.type) {

@@ -11,6 +11,14 @@ export interface BankOptions {
   readonly lostAnswers?: number
 }
 
+/** How the bank feels today. It stands in the bank's own file, so that whoever plays the bank can change it while the shop runs. */
+export interface Condition {
+  /** How long it takes to answer, half as long or half as long again. */
+  readonly latencyMs: number
+  /** True while it turns everybody away, at once. */
+  readonly isDown: boolean
+}
+
 /** It grants no more than this for one order, in cents. */
 const creditLimit = 25_000
 
@@ -37,11 +45,13 @@ export class Bank implements Disposable {
     readonly orderId: string
     readonly amount: number
     readonly idempotencyKey: string
+    readonly signal?: AbortSignal
   }): Promise<{ paymentId: string; declined?: string }> {
-    const { orderId, amount, idempotencyKey } = request
+    const { orderId, amount, idempotencyKey, signal } = request
+    const { latencyMs } = this.#ask()
     const kind = amount > creditLimit ? 'declined' : 'charge'
     const { payment_id } = this.#enter(idempotencyKey, orderId, kind, randomUUID(), amount)
-    await this.#answer()
+    await this.#answer(latencyMs, signal)
     return { paymentId: payment_id, ...(kind === 'declined' && { declined: 'the bank declined the charge' }) }
   }
 
@@ -49,14 +59,26 @@ export class Bank implements Disposable {
   async refund(request: {
     readonly orderId: string
     readonly idempotencyKey: string
+    readonly signal?: AbortSignal
   }): Promise<{ paymentId: string; amount: number } | undefined> {
-    const { orderId, idempotencyKey } = request
+    const { orderId, idempotencyKey, signal } = request
+    const { latencyMs } = this.#ask()
     const charge = this.#ledger.prepare(`SELECT payment_id, amount FROM entry WHERE order_id = ? AND kind = 'charge'`).get(orderId)
     if (!charge) return undefined
     const { payment_id, amount } = charge as unknown as Entry
     this.#enter(idempotencyKey, orderId, 'refund', payment_id, amount)
-    await this.#answer()
+    await this.#answer(latencyMs, signal)
     return { paymentId: payment_id, amount }
+  }
+
+  /** From now on, also for other processes that use the same bank. */
+  become({ latencyMs, isDown }: Condition): void {
+    this.#ledger
+      .prepare(
+        `INSERT INTO condition (one, latency_ms, is_down) VALUES (1, ?, ?)
+         ON CONFLICT (one) DO UPDATE SET latency_ms = excluded.latency_ms, is_down = excluded.is_down`,
+      )
+      .run(latencyMs, Number(isDown))
   }
 
   /** What the bank itself knows about an order: cents taken and given back, and how often it was asked in vain. */
@@ -83,7 +105,8 @@ export class Bank implements Disposable {
         key TEXT PRIMARY KEY, order_id TEXT NOT NULL, kind TEXT NOT NULL, payment_id TEXT NOT NULL, amount INTEGER NOT NULL,
         requests INTEGER NOT NULL DEFAULT 1
       ) STRICT;
-      CREATE INDEX IF NOT EXISTS entry_order ON entry (order_id)`)
+      CREATE INDEX IF NOT EXISTS entry_order ON entry (order_id);
+      CREATE TABLE IF NOT EXISTS condition (one INTEGER PRIMARY KEY, latency_ms REAL NOT NULL, is_down INTEGER NOT NULL) STRICT`)
     return this.#opened
   }
 
@@ -96,8 +119,15 @@ export class Bank implements Disposable {
       .get(key, orderId, kind, paymentId, amount) as unknown as Entry
   }
 
-  async #answer(): Promise<void> {
-    if (this.#latencyMs > 0) await delay(this.#latencyMs * (0.5 + Math.random()))
+  /** Throws while the bank takes no requests, before it has done anything. */
+  #ask(): { readonly latencyMs: number } {
+    const row = this.#ledger.prepare('SELECT latency_ms, is_down FROM condition').get()
+    if (row?.['is_down']) throw new Error('the bank is out of service')
+    return { latencyMs: Number(row?.['latency_ms'] ?? this.#latencyMs) }
+  }
+
+  async #answer(latencyMs: number, signal: AbortSignal | undefined): Promise<void> {
+    if (latencyMs > 0) await delay(latencyMs * (0.5 + Math.random()), undefined, signal && { signal })
     if (Math.random() < this.#lostAnswers) throw new Error('the bank did not answer in time')
   }
 }

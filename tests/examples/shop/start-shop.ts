@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 
-const main = join(import.meta.dirname, '../../../examples/shop/main.ts')
+const shop = join(import.meta.dirname, '../../../examples/shop')
 
 export interface Ended {
   readonly code: number | null
@@ -13,15 +13,15 @@ export interface Ended {
   readonly output: string
 }
 
-/** `npm start -- …` in a directory of its own: what npm runs, without npm in between to take the signals. */
+/** `npm start -- …`, or another program of the shop, in a directory of its own: what npm runs, without npm in between to take the signals. */
 export class ShopProcess {
   readonly ended: Promise<Ended>
   readonly #child: ChildProcess
   #output = ''
   #heard: () => void = () => {}
 
-  constructor(directory: string, args: readonly string[]) {
-    this.#child = spawn(process.execPath, ['--conditions=headwater-source', main, ...args], {
+  constructor(directory: string, args: readonly string[], program = 'main.ts') {
+    this.#child = spawn(process.execPath, ['--conditions=headwater-source', join(shop, program), ...args], {
       cwd: directory,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
