@@ -97,7 +97,23 @@ export type { StartPosition } from './processing/start-position.ts'
 
 export { defineTopic } from './transport/topic.ts'
 export type { ForeignMessage, ReadForeign, Topic, TopicOptions, WireMode } from './transport/topic.ts'
-export type { Priority, TopicSpec, Transport } from './transport/port.ts'
+export type {
+  ConnectOptions,
+  OutgoingMessage,
+  Partition,
+  PartitionLag,
+  Priority,
+  PublishOutcome,
+  ReceivedMessage,
+  StartAt,
+  Subscription,
+  SubscriptionOptions,
+  TopicSpec,
+  Transport,
+  TransportCapabilities,
+  TransportConnection,
+  WireMessage,
+} from './transport/port.ts'
 export {
   MessageTooLargeError,
   OffsetOutOfRangeError,

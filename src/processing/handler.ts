@@ -47,7 +47,7 @@ export interface HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sen
    * processor core busy. Fixed for ever once the handler has run. A topic has its partitions instead. Default: 1.
    */
   readonly shards?: number
-  /** So many events are handled at the same time, at most; in each shard, where there are several. Default: 16. */
+  /** So many events are handled at the same time, at most; in each shard, and in each partition of a topic. Default: 16. */
   readonly concurrency?: number
   /** How long one attempt may take; then `signal` is aborted and the attempt has failed. Default: 30,000. */
   readonly timeoutMs?: number
