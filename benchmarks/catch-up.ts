@@ -52,7 +52,7 @@ async function handleAll(place: Place, on: 'all' | 'placed', events: number): Pr
 
 async function readAll(place: Place, on: 'all' | 'placed', events: number): Promise<number> {
   const startedMs = performance.now()
-  const count = await bareLoop(place, undefined, on === 'all' ? undefined : 'OrderPlaced')
+  const count = await bareLoop(place, undefined, { type: on === 'all' ? undefined : 'OrderPlaced' })
   if (count !== events) throw new Error(`the bare loop read ${count} events instead of ${events}`)
   return (performance.now() - startedMs) / 1_000
 }

@@ -106,11 +106,20 @@ const pageSize = 5_000
  * Reads the log as fast as the client can: pages of 5,000 rows with all columns, the next one asked for before the last one is looked at, rows as
  * arrays, none of the client's own parsers; each payload parsed as JSON. Calls `onPage` with the payloads and returns how many there were.
  */
-export async function bareLoop(place: Place, onPage: (payloads: readonly unknown[]) => void = () => {}, type?: string): Promise<number> {
-  return place.store === 'sqlite' ? sqliteLoop(place.path, onPage, type) : postgresLoop(place.url, onPage, type)
+export async function bareLoop(
+  place: Place,
+  onPage: (payloads: readonly unknown[]) => void = () => {},
+  { type, after = 0 }: { readonly type?: string | undefined; readonly after?: number } = {},
+): Promise<number> {
+  return place.store === 'sqlite' ? sqliteLoop(place.path, onPage, type, after) : postgresLoop(place.url, onPage, type, after)
 }
 
-async function postgresLoop(url: string, onPage: (payloads: readonly unknown[]) => void, type: string | undefined): Promise<number> {
+async function postgresLoop(
+  url: string,
+  onPage: (payloads: readonly unknown[]) => void,
+  type: string | undefined,
+  first: number,
+): Promise<number> {
   const client = new pg.Client(url)
   await client.connect()
   const text = `SELECT ${columns.join(', ')} FROM headwater.events WHERE position > $1 ${type ? 'AND type = $2' : ''} ORDER BY position LIMIT ${pageSize}`
@@ -120,7 +129,7 @@ async function postgresLoop(url: string, onPage: (payloads: readonly unknown[]) 
     return result.rows
   }
   let count = 0
-  let page = await read('0')
+  let page = await read(String(first))
   while (page.length > 0) {
     const ahead = page.length === pageSize ? read(page.at(-1)![0]!) : undefined
     onPage(page.map((row) => JSON.parse(row[11]!) as unknown))
@@ -133,14 +142,14 @@ async function postgresLoop(url: string, onPage: (payloads: readonly unknown[]) 
 
 const asText = { getTypeParser: () => (value: string) => value }
 
-function sqliteLoop(path: string, onPage: (payloads: readonly unknown[]) => void, type: string | undefined): number {
+function sqliteLoop(path: string, onPage: (payloads: readonly unknown[]) => void, type: string | undefined, first: number): number {
   const database = new DatabaseSync(path, { readOnly: true })
   const select = database.prepare(
     `SELECT ${columns.join(', ')} FROM headwater_events WHERE position > ? ${type ? 'AND type = ?' : ''} ORDER BY position LIMIT ${pageSize}`,
   )
   select.setReturnArrays(true)
   let count = 0
-  let after = 0
+  let after = first
   for (;;) {
     const page = select.all(...(type ? [after, type] : [after])) as unknown as readonly (readonly [number, ...string[]])[]
     if (page.length === 0) break

@@ -1,3 +1,5 @@
+import type { Speed } from './pace.ts'
+
 /** What a figure must reach. */
 export type Bar = { readonly atLeast: number } | { readonly atMost: number }
 
@@ -16,6 +18,21 @@ export interface Section {
   readonly store: string
   readonly figures: readonly Figure[]
   readonly notes?: readonly string[]
+}
+
+/** What contestants reached and what it cost them, and how the first of them relates to the last. */
+export function speedFigures(speeds: Readonly<Record<string, readonly Speed[]>>, what: string, bar?: Bar): readonly Figure[] {
+  const rates = Object.entries(speeds).map(([name, samples]): Figure => ({
+    name,
+    unit: `${what}/s`,
+    samples: samples.map(({ perSecond }) => perSecond),
+  }))
+  const costs = Object.entries(speeds).map(([name, samples]): Figure => ({
+    name: `${name}: processor time`,
+    unit: `µs a ${what.replace(/s$/, '')}`,
+    samples: samples.map(({ cpuMicros }) => cpuMicros),
+  }))
+  return [...rates, ratio(rates[0]!, rates.at(-1)!, bar), ...costs]
 }
 
 /** How one figure of a section relates to another, round by round, so that what slows a round down slows both. */

