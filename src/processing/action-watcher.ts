@@ -5,20 +5,21 @@ import type { OperatorAction } from './operator-action.ts'
 
 /** Whoever runs processors here, and does what is asked for of them. */
 export interface ActionTaker {
-  /** False when this process does not run the processor. */
-  take(action: OperatorAction): boolean
+  /** Does what is asked for if the processor runs here; nothing when it has been told before, and is at it. */
+  take(action: OperatorAction): void
 }
 
 const lookEveryMs = 500
 
-/** Looks, once for all processors of this process, what operators ask for, and hands it to whoever runs the processor here. */
+/**
+ * Looks, once for all processors of this process, what operators ask for, and hands it to whoever runs the processor here; again until it is done, since a
+ * run may end before it comes to it.
+ */
 export class ActionWatcher {
   readonly #letters: DeadLetters
   readonly #store: EventStore
   readonly #takers: () => Iterable<ActionTaker>
   readonly #stopping = new AbortController()
-  /** Handed over, and not answered when last looked. */
-  #taken = new Set<string>()
   #running: Promise<void> | undefined
 
   constructor(letters: DeadLetters, store: EventStore, takers: () => Iterable<ActionTaker>) {
@@ -46,11 +47,6 @@ export class ActionWatcher {
   }
 
   async #look(): Promise<void> {
-    const requested = await this.#letters.requested()
-    this.#taken = new Set(requested.map(({ id }) => id).filter((id) => this.#taken.has(id)))
-    for (const action of requested) {
-      if (this.#taken.has(action.id)) continue
-      for (const taker of this.#takers()) if (taker.take(action)) this.#taken.add(action.id)
-    }
+    for (const action of await this.#letters.requested()) for (const taker of this.#takers()) taker.take(action)
   }
 }

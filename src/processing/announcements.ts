@@ -1,26 +1,32 @@
 import type { CheckpointWriter } from './checkpoint-writer.ts'
 
+/** A message that is tried now, or is about to be. */
+export interface Suspect {
+  readonly position: number
+  /** What makes it the same one should it come again; left out of one that is held, which keeps its position. */
+  readonly identity?: string
+}
+
 /** Says on disk first what is tried, so that it is known should the process not survive it. */
 export class Announcements {
-  readonly #positions = new Set<number>()
+  readonly #suspects = new Set<Suspect>()
   #writer: CheckpointWriter | undefined
 
-  /** Positions of messages that are tried now, or are about to be. */
-  get positions(): readonly number[] {
-    return [...this.#positions]
+  get suspects(): readonly Suspect[] {
+    return [...this.#suspects]
   }
 
   writeWith(writer: CheckpointWriter): void {
     this.#writer = writer
   }
 
-  async during(position: number, attempt: () => Promise<void>): Promise<void> {
-    this.#positions.add(position)
+  /** Makes the attempt, unless nothing can be written any more. */
+  async during(suspect: Suspect, attempt: () => Promise<void>): Promise<void> {
+    this.#suspects.add(suspect)
     try {
-      await this.#writer?.flush()
-      await attempt()
+      if (await this.#writer?.flush()) await attempt()
     } finally {
-      this.#positions.delete(position)
+      this.#suspects.delete(suspect)
     }
   }
 }

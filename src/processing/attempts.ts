@@ -81,12 +81,14 @@ export class Attempts {
     const timer = new AbortController()
     this.#timer = timer
     const { clock } = this.#environment
-    void clock.sleep(Math.max(0, oldest.value.deadlineMs - clock.now()), timer.signal).then(() => {
-      this.#timer = undefined
-      if (timer.signal.aborted) return
-      this.#giveUpLateOnes()
-      this.#setTimer()
-    })
+    void clock.sleep(Math.max(0, oldest.value.deadlineMs - clock.now()), timer.signal).then(() => this.#onTime(timer.signal))
+  }
+
+  #onTime({ aborted }: AbortSignal): void {
+    this.#timer = undefined
+    if (aborted) return
+    this.#giveUpLateOnes()
+    this.#setTimer()
   }
 
   #giveUpLateOnes(): void {

@@ -2,6 +2,7 @@ import type { RecordedEvent } from '../message/event.ts'
 import { InboxConflictError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { DocumentWrite, MessageIdentity, StreamAppend, WriteSet } from '../storage/write-set.ts'
+import type { Suspect } from './announcements.ts'
 import type { Tenure } from './processor.ts'
 import type { Progress, ProgressState } from './progress.ts'
 
@@ -20,8 +21,8 @@ export interface CheckpointState {
   readonly progress?: ProgressState
   /** How often in a row a process that had the lease has died. */
   readonly crashes?: number
-  /** The positions of messages that were about to be tried: the suspects, should the process die. */
-  readonly trying?: readonly number[]
+  /** Messages that were about to be tried: the suspects, should the process die. */
+  readonly trying?: readonly Suspect[]
 }
 
 export interface CheckpointWriterParts {
@@ -39,6 +40,22 @@ export interface CheckpointWriterParts {
 /** Effects are committed at once. So long may a checkpoint wait that moved past messages without any, and past what was not for this processor. */
 const withoutEffectsMs = 10
 const idleMs = 200
+/** Of one commit. */
+const maxBytes = 4 * 1024 * 1024
+
+/** What is committed together: effects, and how far the processor has come when they are those that were added last. */
+interface Batch {
+  readonly effects: readonly Effect[]
+  readonly finished: number
+  readonly position: number
+  readonly state: string | undefined
+}
+
+/** The next commit is to begin after so long; `sooner` ends the wait. */
+interface Due {
+  readonly withinMs: number
+  readonly sooner: AbortController
+}
 
 /**
  * Commits what was done together with how far the processor has come: while one commit is under way, the next one fills. A checkpoint never says more
@@ -48,12 +65,14 @@ export class CheckpointWriter {
   readonly #parts: CheckpointWriterParts
   #effects: Effect[] = []
   #finished = 0
+  #events = 0
+  #bytes = 0
+  /** Those before `#effects`, where they would have been too many for one commit. */
+  #full: Batch[] = []
   #savedPosition: number
-  /** When the next commit is to begin at the latest. */
-  #due: { readonly withinMs: number; readonly atMs: number } | undefined
+  #due: Due | undefined
   #committing: Promise<void> | undefined
-  #flushing: Promise<void> | undefined
-  #wake: (() => void) | undefined
+  #flushing: Promise<boolean> | undefined
   #isClosed = false
 
   constructor(parts: CheckpointWriterParts) {
@@ -63,10 +82,18 @@ export class CheckpointWriter {
 
   /** Effects that are not committed yet. */
   get pendingCount(): number {
-    return this.#effects.length
+    return this.#full.reduce((count, { effects }) => count + effects.length, this.#effects.length)
   }
 
+  /** To be called before the progress says that the effect's message is finished, so that no checkpoint can say so without it. */
   add(effect: Effect): void {
+    const events = effect.append?.events ?? none
+    let bytes = 0
+    for (const { data } of events) bytes += data.length
+    for (const { document } of effect.documents ?? none) bytes += document?.length ?? 0
+    if (this.#events + events.length > this.#parts.store.limits.maxEventsPerAppend || this.#bytes + bytes > maxBytes) this.#fill()
+    this.#events += events.length
+    this.#bytes += bytes
     this.#effects.push(effect)
     if (effect.event) this.#finished++
     this.#changed(effect.append || effect.documents || effect.isRemembered ? 0 : withoutEffectsMs)
@@ -82,75 +109,84 @@ export class CheckpointWriter {
     if (this.#parts.progress.position > this.#savedPosition) this.#changed(idleMs)
   }
 
-  /** Resolves when all that was done so far is committed, with the checkpoint. */
-  flush(): Promise<void> {
+  /** Resolves when all that was done so far is committed, with the checkpoint; to false when nothing can be committed any more. */
+  flush(): Promise<boolean> {
     // Whoever asks before the next commit begins shares it.
     this.#flushing ??= this.#flushNext()
     return this.#flushing
   }
 
-  async #flushNext(): Promise<void> {
+  async #flushNext(): Promise<boolean> {
     do await this.#committing
     while (this.#committing)
     this.#flushing = undefined
-    if (this.#isClosed) return
+    if (this.#isClosed) return false
+    this.#due?.sooner.abort()
     this.#due = undefined
     this.#committing = this.#commit()
     await this.#committing
+    return !this.#isClosed
   }
 
   /** Nothing is committed from now on. */
   close(): void {
     this.#isClosed = true
-    this.#wake?.()
+    this.#due?.sooner.abort()
   }
 
   #changed(withinMs: number): void {
-    if (this.#isClosed) return
-    if (this.#due !== undefined && this.#due.withinMs <= withinMs) return
-    const { clock } = this.#parts.store.environment
-    this.#due = { withinMs, atMs: clock.now() + withinMs }
-    this.#wake?.()
-    if (this.#committing) return
-    if (withinMs === 0) setImmediate(() => this.#flushIfDue())
-    else {
-      const sooner = new AbortController()
-      this.#wake = () => sooner.abort()
-      void clock.sleep(withinMs, sooner.signal).then(() => this.#flushIfDue())
-    }
+    if (this.#isClosed || (this.#due !== undefined && this.#due.withinMs <= withinMs)) return
+    this.#due?.sooner.abort()
+    this.#due = { withinMs, sooner: new AbortController() }
+    if (!this.#committing) this.#await(this.#due)
   }
 
-  #flushIfDue(): void {
-    if (this.#due === undefined || this.#committing || this.#isClosed) return
-    if (this.#due.atMs <= this.#parts.store.environment.clock.now()) void this.flush()
+  #await(due: Due): void {
+    const begin = (): void => {
+      // It has not been done since, nor is another one due sooner.
+      if (this.#due === due && !this.#committing) void this.flush()
+    }
+    if (due.withinMs === 0) setImmediate(begin)
+    else void this.#parts.store.environment.clock.sleep(due.withinMs, due.sooner.signal).then(begin)
   }
 
   async #commit(): Promise<void> {
-    const effects = this.#effects
-    this.#effects = []
-    const finished = this.#finished
-    this.#finished = 0
-    const { progress, onCommitted, onFailed } = this.#parts
-    const { position } = progress
+    this.#fill()
+    const batches = this.#full
+    this.#full = []
+    const { onCommitted, onFailed } = this.#parts
     try {
-      await this.#commitWithout(effects, new Set(), position, this.#state())
-      this.#savedPosition = position
-      onCommitted(effects, finished, position)
+      for (const batch of batches) {
+        await this.#commitWithout(new Set(), batch)
+        this.#savedPosition = batch.position
+        onCommitted(batch.effects, batch.finished, batch.position)
+      }
     } catch (error) {
       this.close()
       onFailed(error)
     } finally {
       this.#committing = undefined
     }
-    const due = this.#due
-    this.#due = undefined
-    if (due) this.#changed(Math.max(0, due.atMs - this.#parts.store.environment.clock.now()))
+    if (this.#due && !this.#isClosed) this.#await(this.#due)
   }
 
-  async #commitWithout(effects: readonly Effect[], known: ReadonlySet<string>, position: number, state: string | undefined): Promise<void> {
+  /** What was added so far is one commit; what comes now belongs to the next. */
+  #fill(): void {
+    const { position } = this.#parts.progress
+    this.#full.push({ effects: this.#effects, finished: this.#finished, position, state: this.#state() })
+    this.#effects = []
+    this.#finished = 0
+    this.#events = 0
+    this.#bytes = 0
+  }
+
+  async #commitWithout(known: ReadonlySet<string>, batch: Batch): Promise<void> {
     const { store, tenure } = this.#parts
     const { processor, epoch } = tenure.lease
-    const set = writeSetOf(effects, known, processor)
+    const { effects, position, state } = batch
+    const { set, repeated } = writeSetOf(effects, known, processor)
+    if (repeated.length > 0)
+      store.environment.log('warn', 'an event was emitted twice; the first one counts', { processor, eventIds: repeated })
     try {
       await store.commit({ ...set, checkpoint: { processor, epoch, position, state } }, { duplicates: 'skip' })
     } catch (error) {
@@ -158,23 +194,33 @@ export class CheckpointWriter {
       // Somebody else has finished some of them in the meantime: what they led to here must not be added to it.
       const found = await store.driver.inbox.find(processor, set.inbox.messages)
       if (found.length === 0) throw error
-      await this.#commitWithout(effects, new Set([...known, ...found.map(identityOf)]), position, state)
+      await this.#commitWithout(new Set([...known, ...found.map(identityOf)]), batch)
     }
   }
 
   #state(): string | undefined {
     const { progress, circumstances } = this.#parts
-    const state: CheckpointState = { ...(progress.state && { progress: progress.state }), ...circumstances() }
+    const { state: progressState } = progress
+    const state: CheckpointState = { ...(progressState && { progress: progressState }), ...circumstances() }
     return Object.keys(state).length > 0 ? JSON.stringify(state) : undefined
   }
 }
+
+const none: readonly never[] = []
 
 export function identityOf({ source, id }: MessageIdentity): string {
   return `${source}\n${id}`
 }
 
-function writeSetOf(effects: readonly Effect[], known: ReadonlySet<string>, consumer: string): Omit<WriteSet, 'checkpoint'> {
+/** `repeated`: ids of events that stand in it already, since two messages have led to the same event. */
+function writeSetOf(
+  effects: readonly Effect[],
+  known: ReadonlySet<string>,
+  consumer: string,
+): { readonly set: Omit<WriteSet, 'checkpoint'>; readonly repeated: readonly string[] } {
   const appends: StreamAppend[] = []
+  const appended = new Set<string>()
+  const repeated: string[] = []
   const documents = new Map<string, DocumentWrite>()
   const messages = new Map<string, MessageIdentity>()
   for (const { event, isRemembered, append, documents: writes } of effects) {
@@ -183,13 +229,23 @@ function writeSetOf(effects: readonly Effect[], known: ReadonlySet<string>, cons
       if (known.has(identity)) continue
       messages.set(identity, { source: event.source, id: event.id })
     }
-    if (append) appends.push(append)
+    if (append) {
+      const repetition = append.events.find((one) => appended.has(identityOf(one)))
+      if (repetition) repeated.push(repetition.id)
+      else {
+        for (const one of append.events) appended.add(identityOf(one))
+        appends.push(append)
+      }
+    }
     // The last write of a document counts.
     for (const write of writes ?? []) documents.set(write.key, write)
   }
   return {
-    appends,
-    documents: [...documents.values()],
-    ...(messages.size > 0 && { inbox: { consumer, messages: [...messages.values()] } }),
+    set: {
+      appends,
+      documents: [...documents.values()],
+      ...(messages.size > 0 && { inbox: { consumer, messages: [...messages.values()] } }),
+    },
+    repeated,
   }
 }

@@ -30,6 +30,13 @@ export function defineCircuitBreaker(name: string, options: CircuitBreakerOption
   return new Breaker(name, options)
 }
 
+/** Leave to make one call. Whoever has it says once how the call went, or that there was none after all; what it says later is not heard. */
+export interface Admission {
+  /** A failure that says nothing about the dependency (a bad message) counts as none. */
+  ended(hasFailed: boolean): void
+  withdraw(): void
+}
+
 /** The breaker as the pipeline uses it. One process decides for itself: it sees its own calls only. */
 export class Breaker implements CircuitBreaker {
   readonly name: string
@@ -57,13 +64,13 @@ export class Breaker implements CircuitBreaker {
     return this.#state
   }
 
-  /** True when a call may be made now; who was let in tells by `record` how it went. */
-  admit(environment: Environment): boolean {
-    if (this.#state === 'closed') return true
-    if (this.#isProbing || environment.clock.now() < this.#probeAtMs) return false
-    if (this.#state === 'open') this.#become('half-open', environment)
+  /** Undefined when no call may be made now. */
+  admit(environment: Environment): Admission | undefined {
+    if (this.#state === 'closed') return this.#admission((hasFailed) => this.#record(hasFailed, environment))
+    if (this.#isProbing || environment.clock.now() < this.#probeAtMs) return undefined
     this.#isProbing = true
-    return true
+    if (this.#state === 'open') this.#become('half-open', environment)
+    return this.#admission((hasFailed) => this.#probed(hasFailed, environment))
   }
 
   /** When it is worth asking again, in milliseconds from now; undefined when it is not a matter of time. */
@@ -71,32 +78,34 @@ export class Breaker implements CircuitBreaker {
     return this.#state === 'closed' || this.#isProbing ? undefined : Math.max(0, this.#probeAtMs - environment.clock.now())
   }
 
-  /** How a call went. A failure that says nothing about the dependency (a bad message) counts as none. */
-  record(hasFailed: boolean, environment: Environment): void {
-    if (this.#state === 'closed') {
-      this.#latest[this.#next++ % this.#options.window] = hasFailed
-      if (hasFailed && this.#isTooMuch()) this.#open(environment)
-      return
-    }
-    // Calls that began before it opened end now, too; only the probe counts.
-    if (!this.#isProbing) return
-    this.#isProbing = false
-    if (hasFailed) this.#open(environment)
-    else if (++this.#succeeded >= this.#options.probes) this.#close(environment)
-    else this.#notify()
-  }
-
-  /** Who was let in has not called after all. */
-  withdraw(): void {
-    if (!this.#isProbing) return
-    this.#isProbing = false
-    this.#notify()
-  }
-
   /** Calls `listener` when it may let in somebody whom it did not before. Returns how to stop. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  #admission(tell: (hasFailed: boolean | undefined) => void): Admission {
+    let hasEnded = false
+    const end = (hasFailed: boolean | undefined): void => {
+      if (hasEnded) return
+      hasEnded = true
+      tell(hasFailed)
+    }
+    return { ended: end, withdraw: () => end(undefined) }
+  }
+
+  /** An ordinary call: one that began before the breaker opened and ends now says nothing new. */
+  #record(hasFailed: boolean | undefined, environment: Environment): void {
+    if (this.#state !== 'closed' || hasFailed === undefined) return
+    this.#latest[this.#next++ % this.#options.window] = hasFailed
+    if (hasFailed && this.#isTooMuch()) this.#open(environment)
+  }
+
+  #probed(hasFailed: boolean | undefined, environment: Environment): void {
+    this.#isProbing = false
+    if (hasFailed) this.#open(environment)
+    else if (hasFailed === false && ++this.#succeeded >= this.#options.probes) this.#close(environment)
+    else this.#notify()
   }
 
   #isTooMuch(): boolean {

@@ -24,7 +24,7 @@ export class FailurePolicy {
     this.#held = held
   }
 
-  /** After so many failed attempts, this one included. */
+  /** After so many failed attempts, this one included; Infinity when there is to be no other in any case. */
   decide(report: FailureReport, failed: number, firstFailedAtMs: number): FailureDecision {
     const { atMostOnce, retry, whenExhausted } = this.#options
     const { error, atMs } = report
@@ -40,9 +40,9 @@ export class FailurePolicy {
     return { how: 'park' }
   }
 
-  /** What the breaker is told: a message that cannot be handled says nothing about what the handler depends on. */
-  record(error: unknown): void {
-    this.#options.breaker?.record(!isPermanent(this.#options.retry, error), this.#environment)
+  /** Whether it counts against what the handler depends on: a message that cannot be handled says nothing about that. */
+  blamesDependency(error: unknown): boolean {
+    return !isPermanent(this.#options.retry, error)
   }
 
   /** What is written of a message that is given up alone. `letter` is what is in the store of it already. */

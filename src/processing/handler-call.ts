@@ -5,6 +5,8 @@ import type { AnyEvent, NewEvent, RecordedEvent } from '../message/event.ts'
 import { uuidFrom } from '../message/id.ts'
 import type { Accepted, Rejected } from '../message/outcome.ts'
 import { decodeEvent } from '../schema/upcast.ts'
+import { checkName } from '../storage/encode.ts'
+import { InvalidEventError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { idOf, streamName } from '../storage/stream-name.ts'
 import type { StreamAppend } from '../storage/write-set.ts'
@@ -67,7 +69,8 @@ export class HandlerCall {
   begin(): void {
     const handle = this.#handler.handle as (event: RecordedEvent, context: HandlerCall) => void | Promise<void>
     const { correlationId, id } = this.#event
-    this.pending = onBehalfOf({ correlationId, causationId: id }, handle, this.#event, this) ?? undefined
+    const returned: unknown = onBehalfOf({ correlationId, causationId: id }, handle, this.#event, this)
+    this.pending = isThenable(returned) ? Promise.resolve(returned) : undefined
   }
 
   get idempotencyKey(): string {
@@ -114,24 +117,37 @@ export class HandlerCall {
     this.#controller?.abort(reason)
   }
 
-  /** What is to be appended for it. */
+  /**
+   * What is to be appended for it, checked: it is committed together with what other messages have led to, and must not be refused there.
+   * @throws InvalidEventError
+   */
   effects(): StreamAppend | undefined {
-    if (!this.#emitted) return undefined
+    if (!this.#emitted?.length) return undefined
     const event = this.#event
-    return {
-      stream: this.#handler.stream(event as never) ?? streamName(this.#handler.name, idOf(event.stream)),
-      expectedVersion: 'any',
-      events: this.#emitted.map((newEvent, index) =>
-        this.#store.encode({
-          ...newEvent,
-          // The same at every attempt: an event that was emitted before the process died is not emitted again.
-          id: newEvent.id ?? idFor(this.#handler, event, 'event', index),
-          correlationId: newEvent.correlationId ?? event.correlationId,
-          causationId: newEvent.causationId ?? event.id,
-        }),
-      ),
-    }
+    const { limits } = this.#store
+    const stream = this.#handler.stream(event as never) ?? streamName(this.#handler.name, idOf(event.stream))
+    checkName(stream, `the stream of what ${this.#handler.name} emits`, limits)
+    const events = this.#emitted.map((newEvent, index) =>
+      this.#store.encode({
+        ...newEvent,
+        // The same at every attempt: an event that was emitted before the process died is not emitted again.
+        id: newEvent.id ?? idFor(this.#handler, event, 'event', index),
+        correlationId: newEvent.correlationId ?? event.correlationId,
+        causationId: newEvent.causationId ?? event.id,
+      }),
+    )
+    if (events.length > limits.maxEventsPerAppend)
+      throw new InvalidEventError(
+        `${this.#handler.name} emits ${events.length} events at once, at most ${limits.maxEventsPerAppend} are allowed`,
+      )
+    if (events.length > 1 && new Set(events.map(({ id, source }) => `${source}\n${id}`)).size < events.length)
+      throw new InvalidEventError(`${this.#handler.name} emits two events of one id`)
+    return { stream, expectedVersion: 'any', events }
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<void> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function idFor(handler: AnyHandler, event: RecordedEvent, what: string, index: number): string {

@@ -14,6 +14,7 @@ import {
   storedMessage,
   writeDeadLetter,
 } from './dead-letter.ts'
+import { DueQueue } from './due-queue.ts'
 
 /** The messages of one key that are held back, the oldest first. */
 export interface HeldLane {
@@ -21,12 +22,12 @@ export interface HeldLane {
   /** Their positions. Only the first one has failed; the others wait behind it. */
   readonly positions: number[]
   /** When the first one is to be tried again; Infinity when an operator has to say so. */
-  dueMs: number
-  /** Attempts at the first one that have failed, and when the first of them did. */
-  attempts: number
-  failedAtMs: number
-  isRunning: boolean
+  readonly dueMs: number
+  /** The first one is being tried, or an operator's wish for it is being done. */
+  readonly isRunning: boolean
 }
+
+type Lane = { -readonly [Field in keyof HeldLane]: HeldLane[Field] }
 
 /** How an attempt failed. */
 export interface FailureReport {
@@ -50,10 +51,10 @@ export class HeldLanes {
   readonly #processor: string
   readonly #environment: Environment
   readonly #originOf: OriginOf
-  readonly #lanes = new Map<string, HeldLane>()
-  #count = 0
-  #knownNext: HeldLane | undefined
-  #nextIsKnown = false
+  readonly #lanes = new Map<string, Lane>()
+  /** The lane of each held message. */
+  readonly #laneOf = new Map<number, Lane>()
+  readonly #due = new DueQueue<Lane>((lane, dueMs) => lane.dueMs === dueMs && !lane.isRunning && this.#lanes.get(lane.key) === lane)
 
   private constructor(processor: string, environment: Environment, originOf: OriginOf) {
     this.#processor = processor
@@ -71,7 +72,7 @@ export class HeldLanes {
 
   /** Messages that are held. */
   get count(): number {
-    return this.#count
+    return this.#laneOf.size
   }
 
   get size(): number {
@@ -84,82 +85,65 @@ export class HeldLanes {
 
   /** The lane that is to be tried next, if its time has come. */
   due(nowMs: number): HeldLane | undefined {
-    const next = this.#next
-    return next && next.dueMs <= nowMs ? next : undefined
+    const { first } = this.#due
+    return first && first.dueMs <= nowMs ? first : undefined
   }
 
   /** When the next lane is due, in milliseconds since 1970; Infinity when none is. */
   get nextDueMs(): number {
-    return this.#next?.dueMs ?? Infinity
+    return this.#due.first?.dueMs ?? Infinity
   }
 
-  /** The lane whose first message this is. */
-  laneAt(position: number): HeldLane | undefined {
-    return [...this.#lanes.values()].find(({ positions }) => positions[0] === position)
+  /** The lane in which the message is held. */
+  laneOf(position: number): HeldLane | undefined {
+    return this.#laneOf.get(position)
   }
 
   /** The lane is to be tried as soon as there is a free place. */
   makeDue(lane: HeldLane): void {
-    lane.dueMs = 0
-    this.#nextIsKnown = false
+    this.#setDue(lane, 0)
   }
 
   /** A message that was given up alone is to be tried, after those of its key that wait. */
   readmit(key: string, position: number): void {
     const lane = this.#lanes.get(key)
-    if (!lane) this.#add(key, position)
-    else {
-      lane.positions.push(position)
-      this.#changed(1)
-    }
+    if (lane) this.#append(lane, position)
+    else this.#setDue(this.#add(key, position), 0)
   }
 
   /** Whether the lane is being tried now; it is not due meanwhile. */
   setRunning(lane: HeldLane, isRunning: boolean): void {
-    lane.isRunning = isRunning
-    this.#nextIsKnown = false
-  }
-
-  get #next(): HeldLane | undefined {
-    if (!this.#nextIsKnown) {
-      this.#knownNext = undefined
-      for (const lane of this.#lanes.values())
-        if (!lane.isRunning && lane.dueMs < (this.#knownNext?.dueMs ?? Infinity)) this.#knownNext = lane
-      this.#nextIsKnown = true
-    }
-    return this.#knownNext
+    const own: Lane = lane
+    own.isRunning = isRunning
+    if (!isRunning) this.#setDue(own, own.dueMs)
   }
 
   /** The first message of a lane has failed, be it a new lane. It is tried again in `retryInMs`, or is parked. */
   fail(key: string, report: FailureReport, retryInMs: number | undefined, before: DeadLetter | undefined): DocumentWrite {
     const lane = this.#lanes.get(key) ?? this.#add(key, report.event.position)
-    lane.attempts++
-    if (lane.attempts === 1) lane.failedAtMs = report.atMs
-    lane.dueMs = retryInMs === undefined ? Infinity : this.#environment.clock.now() + retryInMs
-    this.#nextIsKnown = false
-    const state = retryInMs === undefined ? 'parked' : 'retrying'
+    const dueMs = retryInMs === undefined ? Infinity : this.#environment.clock.now() + retryInMs
+    this.#setDue(lane, dueMs)
     return writeDeadLetter({
       ...this.letterOf(key, report, before),
-      state,
-      nextAttemptAt: retryInMs === undefined ? null : new Date(lane.dueMs).toISOString(),
+      state: retryInMs === undefined ? 'parked' : 'retrying',
+      nextAttemptAt: retryInMs === undefined ? null : new Date(dueMs).toISOString(),
     })
   }
 
   /** A message waits behind those of its key. */
   wait(lane: HeldLane, event: RecordedEvent): DocumentWrite {
-    lane.positions.push(event.position)
-    this.#changed(1)
+    this.#append(lane, event.position)
     const waiting = { state: 'waiting', attempts: 0, history: [], error: null, fingerprint: null, failedAt: null } as const
     return writeDeadLetter({ ...this.#frameOf(lane.key, event), ...waiting })
   }
 
   /** The first message of the lane is finished, or is not to be tried again. True when others wait behind it. */
   shift(lane: HeldLane): boolean {
-    lane.positions.shift()
-    lane.attempts = 0
-    lane.dueMs = 0
+    const position = lane.positions.shift()
+    if (position !== undefined) this.#laneOf.delete(position)
     if (lane.positions.length === 0) this.#lanes.delete(lane.key)
-    this.#changed(-1)
+    else this.#setDue(lane, 0)
+    this.#report()
     return lane.positions.length > 0
   }
 
@@ -202,35 +186,35 @@ export class HeldLanes {
     }
   }
 
-  #add(key: string, position: number): HeldLane {
-    const lane: HeldLane = { key, positions: [position], dueMs: 0, attempts: 0, failedAtMs: 0, isRunning: false }
+  #add(key: string, position: number): Lane {
+    const lane: Lane = { key, positions: [], dueMs: Infinity, isRunning: false }
     this.#lanes.set(key, lane)
-    this.#changed(1)
+    this.#append(lane, position)
     return lane
   }
 
-  #restore({ key, position, state, attempts, failedAt, nextAttemptAt }: DeadLetter): void {
-    const lane = this.#lanes.get(key)
-    if (lane) {
-      lane.positions.push(position)
-      this.#count++
-      return
-    }
-    const added = this.#add(key, position)
-    if (state === 'waiting') return
-    added.attempts = attempts
-    added.failedAtMs = failedAt === null ? 0 : Date.parse(failedAt)
-    added.dueMs = state === 'parked' || nextAttemptAt === null ? Infinity : Date.parse(nextAttemptAt)
-  }
-
-  #changed(by: number): void {
-    this.#count += by
-    this.#nextIsKnown = false
+  #append(lane: Lane | HeldLane, position: number): void {
+    lane.positions.push(position)
+    this.#laneOf.set(position, lane)
     this.#report()
   }
 
+  #setDue(lane: Lane | HeldLane, dueMs: number): void {
+    const own: Lane = lane
+    own.dueMs = dueMs
+    if (dueMs < Infinity) this.#due.enter(own, dueMs)
+  }
+
+  #restore({ key, position, state, nextAttemptAt }: DeadLetter): void {
+    const lane = this.#lanes.get(key)
+    if (lane) return this.#append(lane, position)
+    const added = this.#add(key, position)
+    if (state === 'waiting') this.#setDue(added, 0)
+    else if (state === 'retrying' && nextAttemptAt !== null) this.#setDue(added, Date.parse(nextAttemptAt))
+  }
+
   #report(): void {
-    this.#environment.metrics.gauge('headwater_messages_held', this.#count, { processor: this.#processor })
+    this.#environment.metrics.gauge('headwater_messages_held', this.count, { processor: this.#processor })
   }
 }
 

@@ -25,20 +25,33 @@ export interface IntakeParts {
   caughtUp(): Promise<void>
 }
 
-/** Messages at hand, and effects that are not committed, at most. */
+/** Messages at hand, at most: so many, fewer where they are large, but always some. */
 const maxWaiting = 1_000
-const maxPending = 5_000
+const maxWaitingBytes = 16 * 1024 * 1024
+const minWaiting = 16
+/** Effects that are not committed, for each message that may be at hand. */
+const maxPendingEach = 5
 /** More than so many held messages, and no others are taken: an operator has to look. */
 const maxHeld = 10_000
 /** Handlers that do not wait are given so long before others have their turn. */
 const giveWayAfterMs = 10
 const checkAfterEvents = 32
 
+/** A message of a page; `error` says why it could not be understood. */
+interface Taken {
+  readonly event: RecordedEvent
+  readonly error?: unknown
+}
+
 /** Takes messages from their source, as many as can be dealt with; leaves out those that were finished before, and puts aside those that are none. */
 export class Intake {
   readonly #parts: IntakeParts
-  /** Messages of a source that repeats itself, which are not in the inbox yet. */
-  readonly #atHand = new Set<string>()
+  /**
+   * The identities of messages that are not in the inbox yet, where the source repeats itself; each with the copies that came meanwhile. A copy is finished
+   * when the message is: a broker that was told of it earlier would forget a message that may still have to come again.
+   */
+  readonly #atHand = new Map<string, RecordedEvent[]>()
+  #mayWait = maxWaiting
   #isCaughtUp = false
   #wake: (() => void) | undefined
 
@@ -54,10 +67,10 @@ export class Intake {
   async run(): Promise<void> {
     const { atMostOnce, progress, signal, source, writer, caughtUp } = this.#parts
     for await (const page of source.read(progress.position, signal)) {
+      this.#judgeSize(page)
       const known = await this.#finishedBefore(page)
-      for (const { event, error } of page.problems ?? []) this.#takeProblem(event, error, known)
-      if (atMostOnce) await this.#finishUnseen(page, known)
-      await this.#takePage(page, known)
+      if (atMostOnce) await this.#takeFinished(page, known)
+      else await this.#takePage(page, known)
       if (signal.aborted) return
       progress.pass(page.through)
       writer.passed()
@@ -72,18 +85,26 @@ export class Intake {
   }
 
   committed(events: readonly RecordedEvent[]): void {
-    if (this.#parts.source.repeats) for (const event of events) this.#atHand.delete(identityOf(event))
+    const { source, writer } = this.#parts
+    if (source.repeats)
+      for (const event of events) {
+        const identity = identityOf(event)
+        const copies = this.#atHand.get(identity)
+        this.#atHand.delete(identity)
+        for (const copy of copies ?? []) writer.add({ event: copy })
+      }
     this.wake()
   }
 
   async #takePage(page: MessagePage, known: ReadonlySet<string>): Promise<void> {
-    const { atMostOnce, progress, signal, source, take } = this.#parts
+    const { signal, take } = this.#parts
     let sinceMs = this.#nowMs
     let count = 0
-    for (const event of page.events) {
-      if (source.repeats && this.#isRepeated(event, known)) this.#takeDuplicate(event)
-      else if (!atMostOnce && progress.wasFinished(event.position)) progress.pass(event.position)
-      else take(event)
+    for (const one of inOrder(page)) {
+      if (this.#isNew(one.event, known)) {
+        if ('error' in one) this.#putAside(one)
+        else take(one.event)
+      }
       if (this.#isFull) await this.#room()
       if (++count % checkAfterEvents === 0 && this.#nowMs - sinceMs >= giveWayAfterMs) {
         await nextTurn()
@@ -93,54 +114,88 @@ export class Intake {
     }
   }
 
-  /** True when it came before, and was finished or is at hand. */
-  #isRepeated(event: RecordedEvent, known: ReadonlySet<string>): boolean {
+  /** At most once: messages are finished before they are handled, as many at a time as there is room for, so that few are lost when the process dies. */
+  async #takeFinished(page: MessagePage, known: ReadonlySet<string>): Promise<void> {
+    const { progress, signal, source, take, waiting, writer } = this.#parts
+    const messages = inOrder(page)
+    for (let next = 0; next < messages.length && !signal.aborted;) {
+      const some = messages.slice(next, next + Math.max(1, this.#mayWait - waiting()))
+      next += some.length
+      const unseen: RecordedEvent[] = []
+      for (const one of some) {
+        if (!this.#isNew(one.event, known)) continue
+        if ('error' in one) this.#putAside(one)
+        else {
+          unseen.push(one.event)
+          writer.add({ event: one.event, isRemembered: source.repeats })
+          progress.pass(one.event.position)
+        }
+      }
+      if (!(await writer.flush())) return
+      for (const event of unseen) take(event)
+      if (this.#isFull) await this.#room()
+    }
+  }
+
+  /** False when it was finished before, or is at hand. */
+  #isNew(event: RecordedEvent, known: ReadonlySet<string>): boolean {
+    const { processor, progress, source, store, writer } = this.#parts
+    if (progress.wasFinished(event.position)) {
+      progress.pass(event.position)
+      return false
+    }
+    if (!source.repeats) return true
     const identity = identityOf(event)
-    if (known.has(identity) || this.#atHand.has(identity)) return true
-    // At most once, it is in the inbox before it is begun.
-    if (!this.#parts.atMostOnce) this.#atHand.add(identity)
+    const copies = this.#atHand.get(identity)
+    if (!copies && !known.has(identity)) {
+      this.#atHand.set(identity, [])
+      return true
+    }
+    store.environment.metrics.count('headwater_messages_duplicate_total', 1, { processor })
+    if (copies) copies.push(event)
+    else writer.add({ event })
+    progress.pass(event.position)
     return false
   }
 
-  /** Those of the page that came before, under another position. */
+  /** Those of the page that came before: they are in the inbox, or about to be. */
   async #finishedBefore({ events, problems = [] }: MessagePage): Promise<ReadonlySet<string>> {
     const { processor, source, store } = this.#parts
     if (!source.repeats || events.length + problems.length === 0) return none
-    const messages = [...events, ...problems.map(({ event }) => event)].map(({ source: from, id }) => ({ source: from, id }))
-    return new Set((await store.driver.inbox.find(processor, messages)).map(identityOf))
-  }
-
-  /** At most once: all messages of the page are finished before the first of them is handled. */
-  async #finishUnseen({ events }: MessagePage, known: ReadonlySet<string>): Promise<void> {
-    const { progress, source, writer } = this.#parts
-    for (const event of events) {
-      if (progress.wasFinished(event.position) || known.has(identityOf(event))) continue
-      progress.pass(event.position)
-      writer.add({ event, isRemembered: source.repeats })
-    }
-    await writer.flush()
-  }
-
-  #takeDuplicate(event: RecordedEvent): void {
-    const { processor, progress, store, writer } = this.#parts
-    store.environment.metrics.count('headwater_messages_duplicate_total', 1, { processor })
-    progress.pass(event.position)
-    writer.add({ event })
+    const messages = [...events, ...problems.map(({ event }) => event)]
+    const known = new Set<string>()
+    const asked = messages.filter((event) => {
+      const identity = identityOf(event)
+      // It may be committed while the inbox is read.
+      if (this.#atHand.has(identity)) known.add(identity)
+      return !known.has(identity)
+    })
+    const identities = asked.map(({ source: from, id }) => ({ source: from, id }))
+    if (identities.length > 0) for (const found of await store.driver.inbox.find(processor, identities)) known.add(identityOf(found))
+    return known
   }
 
   /** What cannot be understood stands in nobody's way: it is put aside by itself. */
-  #takeProblem(event: RecordedEvent, error: unknown, known: ReadonlySet<string>): void {
+  #putAside({ event, error }: Taken): void {
     const { held, processor, progress, source, store, writer } = this.#parts
-    if (progress.wasFinished(event.position)) return
-    if (known.has(identityOf(event))) return this.#takeDuplicate(event)
     store.environment.metrics.count('headwater_messages_dead_total', 1, { processor })
     const letter = held.letterOf(event.stream, { event, error, atMs: this.#nowMs, durationMs: 0 }, undefined)
     writer.add({ event, isRemembered: source.repeats, documents: [writeDeadLetter(letter)] })
+    progress.begin(event.position)
+    progress.finish(event.position)
   }
 
   get #isFull(): boolean {
     const { held, waiting, writer } = this.#parts
-    return waiting() >= maxWaiting || writer.pendingCount >= maxPending || held.count >= maxHeld
+    return waiting() >= this.#mayWait || writer.pendingCount >= this.#mayWait * maxPendingEach || held.count >= maxHeld
+  }
+
+  /** Messages of a page are about alike: one of them tells how many may be at hand. */
+  #judgeSize({ events }: MessagePage): void {
+    const sample = events[events.length >> 1]
+    if (!sample) return
+    const bytes = JSON.stringify(sample.data)?.length ?? 0
+    this.#mayWait = Math.max(minWaiting, Math.min(maxWaiting, Math.floor(maxWaitingBytes / (bytes + 1))))
   }
 
   /** Waits until there is room for a good many, so that the source is not asked for one message at a time. */
@@ -148,7 +203,7 @@ export class Intake {
     const { held, processor, signal, store, waiting } = this.#parts
     if (held.count >= maxHeld)
       store.environment.log('error', 'too many messages are held: no others are taken until some are dealt with', { processor })
-    while (!signal.aborted && (this.#isFull || waiting() > maxWaiting / 2)) {
+    while (!signal.aborted && (this.#isFull || waiting() > this.#mayWait / 2)) {
       const done = new AbortController()
       await new Promise<void>((resolve) => {
         this.#wake = resolve
@@ -161,6 +216,12 @@ export class Intake {
   get #nowMs(): number {
     return this.#parts.store.environment.clock.now()
   }
+}
+
+/** What is in the page, by position. */
+function inOrder({ events, problems = [] }: MessagePage): readonly Taken[] {
+  const messages = events.map((event): Taken => ({ event }))
+  return problems.length === 0 ? messages : [...messages, ...problems].toSorted((a, b) => a.event.position - b.event.position)
 }
 
 const none: ReadonlySet<string> = new Set()

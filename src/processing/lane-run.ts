@@ -3,7 +3,8 @@ import type { Environment } from '../observability/environment.ts'
 import { Announcements } from './announcements.ts'
 import { Attempts } from './attempts.ts'
 import type { CheckpointState, Effect } from './checkpoint-writer.ts'
-import { CheckpointWriter } from './checkpoint-writer.ts'
+import { CheckpointWriter, identityOf } from './checkpoint-writer.ts'
+import type { Admission } from './circuit-breaker.ts'
 import { deadLetterCollection } from './dead-letter.ts'
 import { FailurePolicy } from './failure-policy.ts'
 import type { HandlerCall, HandlerCaller } from './handler-call.ts'
@@ -29,7 +30,7 @@ export interface LaneRunParts {
   readonly context: ProcessingContext
   readonly tenure: Tenure
   /** The message for which the whole handler waits, if it does. */
-  readonly blockedAt: number | undefined
+  readonly blockedAt: RecordedEvent | undefined
 }
 
 /** After so many deaths in a row the messages are tried one by one, to find out which of them kills the process. */
@@ -61,12 +62,14 @@ export class LaneRun {
   readonly #crashes: number
   /** So many messages more are tried one by one. */
   #suspicious: number
-  /** What an earlier process was about to try when it died. */
-  readonly #suspects: ReadonlySet<number>
+  /** The identities of what an earlier process was about to try when it died, and the positions of those that were held. */
+  readonly #suspects: ReadonlySet<string>
+  readonly #heldSuspects: readonly number[]
   readonly #intake: Intake
   /** Called when nothing is under way any more. */
   #whenIdle: (() => void) | undefined
   #timer: { readonly atMs: number; readonly controller: AbortController } | undefined
+  #hasBegun = false
   #isOver = false
 
   static async begin(parts: LaneRunParts): Promise<LaneRun> {
@@ -95,14 +98,16 @@ export class LaneRun {
     this.#startedMs = this.#nowMs
     this.#crashes = lease.abandoned ? (state.crashes ?? 0) + 1 : 0
     this.#suspicious = this.#crashes >= deathsBeforeSuspicion ? suspectedMessages : 0
-    this.#suspects = new Set(lease.abandoned ? state.trying : [])
+    const suspects = lease.abandoned ? (state.trying ?? []) : []
+    this.#suspects = new Set(suspects.flatMap(({ identity }) => identity ?? []))
+    this.#heldSuspects = suspects.flatMap(({ position, identity }) => (identity === undefined ? position : []))
     this.#writer = new CheckpointWriter({
       tenure,
       store: context.store,
       progress: this.#progress,
       circumstances: () => ({
         ...(this.#crashes > 0 && this.#nowMs - this.#startedMs < healthyAfterMs && { crashes: this.#crashes }),
-        ...(this.#announcements.positions.length > 0 && { trying: this.#announcements.positions }),
+        ...(this.#announcements.suspects.length > 0 && { trying: this.#announcements.suspects }),
       }),
       onCommitted: (effects, finished, position) => this.#committed(effects, finished, position),
       onFailed: (error) => this.#broken.abort(error),
@@ -119,7 +124,6 @@ export class LaneRun {
       announcements: this.#announcements,
       policy: this.#policy,
       writer: this.#writer,
-      breaker: options.breaker,
       signal: this.#signal,
       onFree: () => this.#pump(),
     })
@@ -141,8 +145,9 @@ export class LaneRun {
     })
   }
 
-  /** Does what an operator asks for. */
+  /** Does what an operator asks for; nothing while it cannot yet, or when it is at it already. */
   act(action: OperatorAction): void {
+    if (!this.#hasBegun || this.#isOver) return
     void this.#retries.act(action).catch((error: unknown) => this.#broken.abort(error))
   }
 
@@ -151,17 +156,19 @@ export class LaneRun {
     return this.#held.count
   }
 
-  /** Resolves to the position of the message for which the whole handler waits, if there is one. */
-  async run(): Promise<number | undefined> {
+  /** Resolves to the message for which the whole handler waits, if there is one. */
+  async run(): Promise<RecordedEvent | undefined> {
     const { options, tenure } = this.#parts
     const stopWatching = options.breaker?.onChange(() => this.#pump())
     try {
       if (this.#crashes > 0) await this.#writer.flush()
-      await this.#retries.blame(this.#suspects)
+      await this.#retries.blame(this.#heldSuspects)
+      this.#hasBegun = true
       this.#pump()
       await this.#intake.run().catch((error: unknown) => this.#broken.abort(error))
       await this.#settle()
       if (!tenure.lease.lost.aborted) await this.#writer.flush()
+      if (options.atMostOnce) this.#reportUntried()
     } finally {
       this.#isOver = true
       this.#writer.close()
@@ -172,7 +179,7 @@ export class LaneRun {
     const reason: unknown = this.#broken.signal.reason
     if (!(reason instanceof Blocked)) throw reason
     await tenure.stumble(reason.cause, describePlace(reason.event))
-    return reason.event.position
+    return reason.event
   }
 
   // ── Handling messages
@@ -200,105 +207,118 @@ export class LaneRun {
 
   get #canRunAtOnce(): boolean {
     if (this.#lanes.count > 0 || this.#held.size > 0 || this.#parts.options.breaker) return false
-    return this.#suspicious === 0 && this.#suspects.size === 0
+    return this.#suspicious === 0 && this.#suspects.size === 0 && !this.#signal.aborted
   }
 
   /** Starts what may be started: lanes whose time to be tried again has come, then those that are ready. */
   #pump(): void {
     const { breaker, concurrency } = this.#parts.options
     const limit = this.#suspicious > 0 ? 1 : concurrency
-    while (!this.#isOver && !this.#signal.aborted && this.#busy < limit) {
-      const due = this.#held.size > 0 ? this.#held.due(this.#nowMs) : undefined
+    while (this.#hasBegun && !this.#isOver && !this.#signal.aborted && this.#busy < limit) {
+      const due = this.#held.due(this.#nowMs)
       if (!due && !this.#lanes.hasReady) break
-      if (breaker && !breaker.admit(this.#environment)) break
-      if (due) this.#occupy(() => this.#retries.retry(due))
-      else this.#start(this.#lanes.take()!)
+      const admission = breaker?.admit(this.#environment)
+      if (breaker && !admission) break
+      if (due) this.#occupy(() => this.#retries.retry(due, admission), admission)
+      else this.#start(this.#lanes.take()!, admission)
     }
     this.#setTimer()
   }
 
   /** Takes a place while `work` is under way. */
-  #occupy(work: () => Promise<void>): void {
+  #occupy(work: () => Promise<void>, admission: Admission | undefined): void {
     this.#busy++
     void work()
       .catch((error: unknown) => this.#broken.abort(error))
-      .then(() => {
+      .finally(() => {
+        admission?.withdraw()
         this.#leave()
         this.#pump()
       })
   }
 
-  #start(lane: Lane): void {
+  #start(lane: Lane, admission: Admission | undefined): void {
     const event = lane.queue[0]!
-    if (this.#suspects.has(event.position)) {
+    if (this.#suspects.size > 0 && this.#suspects.has(identityOf(event))) {
+      admission?.withdraw()
       const error = new ProcessEndedError(this.#processor)
       return this.#failed(lane, { event, error, atMs: this.#nowMs, durationMs: 0 })
     }
     if (this.#suspicious === 0) {
-      void this.#call(event, () => lane)
+      void this.#call(event, () => lane, admission)
       return
     }
     this.#suspicious--
-    this.#occupy(() =>
-      this.#announcements.during(event.position, async () => {
-        if (this.#signal.aborted) this.#parts.options.breaker?.withdraw()
-        else await this.#call(event, () => lane)
-      }),
-    )
+    const suspect = { position: event.position, identity: identityOf(event) }
+    const attempt = async (): Promise<void> => {
+      if (!this.#signal.aborted) await this.#call(event, () => lane, admission)
+    }
+    this.#occupy(() => this.#announcements.during(suspect, attempt), admission)
   }
 
   /** Calls the handler; `laneOf` gives the lane of the message, which it need not have had so far. Resolves when the attempt has ended. */
-  #call(event: RecordedEvent, laneOf: () => Lane): Promise<void> | undefined {
+  #call(event: RecordedEvent, laneOf: () => Lane, admission?: Admission): Promise<void> | undefined {
     const startedMs = this.#nowMs
     let call: HandlerCall
     try {
-      const { blockedAt, tenure } = this.#parts
-      call = this.#parts.caller.call(event, event.position === blockedAt ? tenure.attempt : 1)
+      call = this.#parts.caller.call(event, this.#attemptAt(event))
       if (!call.pending) {
-        this.#succeeded(event, call)
+        this.#succeeded(event, call, admission)
         if (this.#lanes.count > 0) this.#lanes.advance(laneOf())
         return undefined
       }
     } catch (error) {
+      admission?.ended(this.#policy.blamesDependency(error))
       this.#failed(laneOf(), { event, error, atMs: this.#nowMs, durationMs: this.#nowMs - startedMs })
       return undefined
     }
-    return this.#follow(laneOf(), event, call, call.pending, startedMs)
+    return this.#follow(laneOf(), event, call, call.pending, startedMs, admission)
   }
 
-  async #follow(lane: Lane, event: RecordedEvent, call: HandlerCall, pending: Promise<void>, startedMs: number): Promise<void> {
+  async #follow(
+    lane: Lane,
+    event: RecordedEvent,
+    call: HandlerCall,
+    pending: Promise<void>,
+    startedMs: number,
+    admission: Admission | undefined,
+  ): Promise<void> {
     this.#busy++
     const end = await this.#attempts.finish(call, pending)
     this.#leave()
-    if (this.#isOver || end.how === 'stopped') {
-      this.#parts.options.breaker?.withdraw()
-      return
-    }
+    if (this.#isOver || end.how === 'stopped') return admission?.withdraw()
     this.#measure(startedMs)
     let failure: { readonly error: unknown; readonly straggler?: Promise<void> } | undefined = end.how === 'failed' ? end : undefined
     if (!failure)
       try {
-        this.#succeeded(event, call)
+        this.#succeeded(event, call, admission)
         this.#lanes.advance(lane)
       } catch (error) {
         failure = { error }
       }
-    if (failure)
+    if (failure) {
+      admission?.ended(this.#policy.blamesDependency(failure.error))
       this.#failed(lane, { event, error: failure.error, atMs: this.#nowMs, durationMs: this.#nowMs - startedMs }, failure.straggler)
+    }
     this.#pump()
   }
 
+  /** 1, but for the message for which the whole handler waits: it is tried again under one lease after another. */
+  #attemptAt({ id, source }: RecordedEvent): number {
+    const { blockedAt, tenure } = this.#parts
+    return blockedAt?.id === id && blockedAt.source === source ? tenure.attempt : 1
+  }
+
   /** Throws when what the handler emitted cannot be stored. */
-  #succeeded(event: RecordedEvent, call: HandlerCall): void {
+  #succeeded(event: RecordedEvent, call: HandlerCall, admission: Admission | undefined): void {
     const append = call.effects()
-    this.#parts.options.breaker?.record(false, this.#environment)
+    admission?.ended(false)
     this.#finish(event, append ? { append } : noEffect)
   }
 
   #failed(lane: Lane, report: FailureReport, straggler?: Promise<void>): void {
     const { options } = this.#parts
     const { event, error } = report
-    this.#policy.record(error)
     if (options.whenExhausted === 'block' && !options.atMostOnce) return this.#broken.abort(new Blocked(event, error))
     const decision = this.#policy.decide(report, 1, report.atMs)
     if (decision.how === 'give-up') {
@@ -310,7 +330,7 @@ export class LaneRun {
     this.#finish(event, { documents: [this.#held.fail(lane.key, report, decision.how === 'retry' ? decision.inMs : undefined, undefined)] })
     const held = this.#held.get(lane.key)!
     for (const later of lane.queue.slice(1)) this.#finish(later, { documents: [this.#held.wait(held, later)] })
-    if (straggler) void this.#retries.whenEnded(held, straggler).then(() => this.#pump())
+    if (straggler) void this.#retries.whenEnded(held, straggler)
     this.#setTimer()
   }
 
@@ -320,9 +340,20 @@ export class LaneRun {
     const { options, source } = this.#parts
     // At most once: it was finished before it was begun.
     if (options.atMostOnce) return this.#writer.add(effect)
-    this.#progress.finish(event.position)
     if (effect === noEffect && !source.repeats && !source.finished) this.#writer.finishedWithoutEffect()
     else this.#writer.add({ ...effect, event, isRemembered: source.repeats })
+    this.#progress.finish(event.position)
+  }
+
+  /** At most once: what was finished before it was handled, and did not get its turn, is lost; nobody shall have to guess. */
+  #reportUntried(): void {
+    const { count } = this.#lanes
+    if (count === 0) return
+    this.#environment.metrics.count('headwater_messages_discarded_total', count, { processor: this.#processor })
+    this.#environment.log('warn', 'the handler stopped before these messages had their turn; at most once, they are discarded', {
+      processor: this.#processor,
+      messages: count,
+    })
   }
 
   #committed(effects: readonly Effect[], finished: number, position: number): void {
@@ -347,7 +378,7 @@ export class LaneRun {
   /** Wakes up when the next lane is to be tried again, or the breaker lets somebody probe. */
   #setTimer(): void {
     const probeInMs = this.#parts.options.breaker?.retryInMs(this.#environment)
-    const dueMs = this.#held.size > 0 ? this.#held.nextDueMs : Infinity
+    const dueMs = this.#held.nextDueMs
     const atMs = probeInMs === undefined ? dueMs : this.#lanes.hasReady || dueMs < Infinity ? this.#nowMs + probeInMs : Infinity
     if (atMs === this.#timer?.atMs) return
     this.#timer?.controller.abort()
@@ -356,11 +387,13 @@ export class LaneRun {
     if (atMs === Infinity || this.#isOver || (probeInMs === undefined && atMs <= this.#nowMs)) return
     const controller = new AbortController()
     this.#timer = { atMs, controller }
-    void this.#environment.clock.sleep(Math.max(1, atMs - this.#nowMs), controller.signal).then(() => {
-      if (controller.signal.aborted || this.#isOver) return
-      this.#timer = undefined
-      this.#pump()
-    })
+    void this.#environment.clock.sleep(Math.max(1, atMs - this.#nowMs), controller.signal).then(() => this.#onTime(controller.signal))
+  }
+
+  #onTime({ aborted }: AbortSignal): void {
+    if (aborted || this.#isOver) return
+    this.#timer = undefined
+    this.#pump()
   }
 
   #leave(): void {

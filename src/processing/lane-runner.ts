@@ -1,3 +1,4 @@
+import type { RecordedEvent } from '../message/event.ts'
 import type { LaneOptions } from './lane-options.ts'
 import { LaneRun } from './lane-run.ts'
 import type { MessageSource } from './message-source.ts'
@@ -16,7 +17,7 @@ export class LaneRunner implements Runner, ActionTaker {
   readonly #options: LaneOptions
   readonly #context: ProcessingContext
   #current: { readonly run: LaneRun; readonly processor: string } | undefined
-  #blockedAt: number | undefined
+  #blockedAt: RecordedEvent | undefined
 
   constructor(
     caller: HandlerCaller,
@@ -35,10 +36,8 @@ export class LaneRunner implements Runner, ActionTaker {
     return this.#current?.run.heldCount ?? 0
   }
 
-  take(action: OperatorAction): boolean {
-    if (this.#current?.processor !== action.processor) return false
-    this.#current.run.act(action)
-    return true
+  take(action: OperatorAction): void {
+    if (this.#current?.processor === action.processor) this.#current.run.act(action)
   }
 
   async run(tenure: Tenure): Promise<void> {

@@ -20,8 +20,8 @@ export interface OperatorAction {
   /** ISO 8601. */
   readonly requestedAt: string
   readonly state: 'requested' | 'done' | 'refused'
-  /** Of a retry: how it went; why it was refused. */
-  readonly outcome: 'succeeded' | 'failed' | 'discarded' | 'edited' | string | null
+  /** How it went: `succeeded`, `failed`, `discarded` or `edited`; or why it was refused. */
+  readonly outcome: string | null
   readonly doneAt: string | null
   /** The dead letter as it was, where it is not kept anywhere else. */
   readonly before?: DeadLetter

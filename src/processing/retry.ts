@@ -17,7 +17,7 @@ export class HandlerTimeoutError extends HeadwaterError {
   }
 }
 
-/** The process ended, twice or more, while it handled the message. */
+/** The process ended while it handled the message. */
 export class ProcessEndedError extends HeadwaterError {
   readonly code = 'process-ended'
 
@@ -44,8 +44,8 @@ export interface RetryOptions {
 
 export type RetryPolicy = Required<RetryOptions>
 
-export function retryPolicy({ isPermanent = () => false, ...options }: RetryOptions = {}): RetryPolicy {
-  return { attempts: 8, firstMs: 1_000, maxMs: 300_000, maxTotalMs: Infinity, ...options, isPermanent }
+export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
+  return { attempts: 8, firstMs: 1_000, maxMs: 300_000, maxTotalMs: Infinity, isPermanent: () => false, ...options }
 }
 
 /**

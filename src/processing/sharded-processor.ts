@@ -41,8 +41,8 @@ export class ShardedProcessor implements ActionTaker {
     return [...this.#running.values()].map(({ processor }) => processor.status)
   }
 
-  take(action: OperatorAction): boolean {
-    return [...this.#running.values()].some(({ runner }) => runner.take(action))
+  take(action: OperatorAction): void {
+    for (const { runner } of this.#running.values()) runner.take(action)
   }
 
   async start(): Promise<void> {

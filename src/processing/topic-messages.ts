@@ -1,6 +1,8 @@
 import type { RecordedEvent } from '../message/event.ts'
 import { validate } from '../message/schema.ts'
-import type { Environment } from '../observability/environment.ts'
+import { uuidFrom } from '../message/id.ts'
+import { checkName } from '../storage/encode.ts'
+import type { EventStore } from '../storage/event-store.ts'
 import type { Partition, ReceivedMessage } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
 import { decodeMessage, unreadableEvent } from '../transport/wire.ts'
@@ -14,10 +16,12 @@ export interface TopicMessagesParts {
   readonly partition: Partition
   /** True when the consumer keeps the offsets: a position is an offset and one. Else messages are numbered as they come. */
   readonly keepsOffsets: boolean
-  readonly environment: Environment
+  readonly store: EventStore
 }
 
 const keptHeaderBytes = 4_000
+/** What others wrote and a store keeps as names. */
+const names = ['id', 'source', 'type', 'stream'] as const
 
 /** A partition of a topic as the source of a handler's messages. They may come more than once, and are copied when they are held. */
 export class TopicMessages implements MessageSource {
@@ -27,17 +31,23 @@ export class TopicMessages implements MessageSource {
   /** What the events were made of, for as long as they are on their way. */
   readonly #received = new WeakMap<RecordedEvent, ReceivedMessage>()
   readonly #unknownTypes = new Set<string>()
+  #finishedCount = 0
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
     this.renumbers = !parts.keepsOffsets
   }
 
-  async *read(after: number): AsyncIterable<MessagePage> {
+  /** Messages that are finished, those that were for nobody here and those that came again included. */
+  get finishedCount(): number {
+    return this.#finishedCount
+  }
+
+  async *read(after: number, signal: AbortSignal): AsyncIterable<MessagePage> {
     const { keepsOffsets, partition } = this.#parts
     let position = after
     yield { events: [], through: position, isLast: true }
-    for await (const messages of partition.read(keepsOffsets && after > 0 ? after - 1 : undefined)) {
+    for await (const messages of until(signal, partition.read(keepsOffsets && after > 0 ? after - 1 : undefined))) {
       const events: RecordedEvent[] = []
       const problems: Problem[] = []
       const unwanted: ReceivedMessage[] = []
@@ -49,7 +59,8 @@ export class TopicMessages implements MessageSource {
         else events.push(read)
         if (read) this.#received.set('error' in read ? read.event : read, message)
       }
-      if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted)
+      this.#finishedCount += unwanted.length
+      if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted).catch(() => undefined)
       yield { events, problems, through: position, isLast: true }
     }
   }
@@ -78,15 +89,17 @@ export class TopicMessages implements MessageSource {
       const message = this.#received.get(event)
       if (message) messages.push(message)
     }
+    this.#finishedCount += messages.length
     // Should it fail they come again, and are recognised.
     if (messages.length > 0) void this.#parts.partition.acknowledge(messages).catch(() => undefined)
   }
 
   /** Undefined when it is not for this handler. */
   #decode(message: ReceivedMessage, position: number): RecordedEvent | Problem | undefined {
-    const { topic, types } = this.#parts
+    const { topic, types, store } = this.#parts
     try {
       const event = decodeMessage(message, position, topic)
+      for (const name of names) checkName(event[name], name, store.limits)
       const definition = Object.hasOwn(topic.events, event.type) ? topic.events[event.type] : undefined
       if (!definition) this.#noteUnknown(event.type)
       if (!types.has(event.type)) return undefined
@@ -94,17 +107,53 @@ export class TopicMessages implements MessageSource {
       const data: unknown = validate(definition.schema, event.data, `${event.type} from ${topic.name}`)
       return data === event.data ? event : { ...event, data }
     } catch (error) {
-      return { event: unreadableEvent(message, position), error }
+      return { event: this.#storable(unreadableEvent(message, position)), error }
     }
+  }
+
+  /** A name that no store takes is replaced by one that follows from it, so that the message is the same one when it comes again. */
+  #storable(event: RecordedEvent): RecordedEvent {
+    const replaced = names.map((name): [string, string] => {
+      try {
+        checkName(event[name], name, this.#parts.store.limits)
+        return [name, event[name]]
+      } catch {
+        return [name, `unreadable-${uuidFrom(event[name])}`]
+      }
+    })
+    return { ...event, ...Object.fromEntries(replaced) }
   }
 
   /** A producer may be ahead of its consumers: what they do not know yet is not for them. */
   #noteUnknown(type: string): void {
-    const { environment, topic } = this.#parts
+    const { store, topic } = this.#parts
+    const { environment } = store
     environment.metrics.count('headwater_messages_unknown_total', 1, { topic: topic.name, type })
     if (this.#unknownTypes.has(type)) return
     this.#unknownTypes.add(type)
     environment.log('warn', 'a topic has messages of a type that this program does not know', { topic: topic.name, type })
+  }
+}
+
+/** The batches up to the end or until `signal` is aborted, also while none comes: a partition that is quiet must not keep a run from ending. */
+async function* until<T>(signal: AbortSignal, batches: AsyncIterable<T>): AsyncIterable<T> {
+  let wake = (): void => {}
+  const abort = (): void => wake()
+  signal.addEventListener('abort', abort, { once: true })
+  const iterator = batches[Symbol.asyncIterator]()
+  try {
+    while (!signal.aborted) {
+      const result = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
+        wake = () => resolve(undefined)
+        iterator.next().then(resolve, reject)
+      })
+      if (!result || result.done) return
+      yield result.value
+    }
+  } finally {
+    signal.removeEventListener('abort', abort)
+    // It ends when its next batch has come, at the latest when the partition is revoked.
+    void iterator.return?.().catch(() => undefined)
   }
 }
 

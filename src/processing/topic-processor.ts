@@ -1,7 +1,9 @@
 import type { Partition, Subscription, TransportConnection } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
+import { describeError } from '../observability/log.ts'
 import type { ActionTaker } from './action-watcher.ts'
 import type { HandlerCaller } from './handler-call.ts'
+import type { InboxConsumers } from './inbox-cleaner.ts'
 import { LaneRunner } from './lane-runner.ts'
 import type { OperatorAction } from './operator-action.ts'
 import type { ProcessingContext, ProcessorStatus, Runner, Tenure } from './processor.ts'
@@ -22,6 +24,8 @@ export interface TopicProcessorParts {
 interface Running {
   readonly processor: Processor
   readonly runner: LaneRunner
+  /** Whether what was there when it began has been finished, so that the broker gives nothing again that was finished before. */
+  isSettled(): boolean
 }
 
 const maxMessages = 2_000
@@ -32,7 +36,7 @@ const releaseTimeoutMs = 15_000
  * Runs a handler on the messages of a topic. Where the broker gives out partitions, each is a processor of its own, with its checkpoint, taken over from
  * whoever had it before; elsewhere one process consumes at a time, by a lease, so that the order of keys is kept.
  */
-export class TopicProcessor implements ActionTaker {
+export class TopicProcessor implements ActionTaker, InboxConsumers {
   readonly #parts: TopicProcessorParts
   readonly #running = new Set<Running>()
   #subscription: Subscription | undefined
@@ -45,8 +49,14 @@ export class TopicProcessor implements ActionTaker {
     return [...this.#running].map(({ processor }) => processor.status)
   }
 
-  take(action: OperatorAction): boolean {
-    return [...this.#running].some(({ runner }) => runner.take(action))
+  get settledConsumers(): readonly string[] {
+    return [...this.#running]
+      .filter(({ processor, isSettled }) => ['catching-up', 'live'].includes(processor.status.state) && isSettled())
+      .map(({ processor }) => processor.name)
+  }
+
+  take(action: OperatorAction): void {
+    for (const { runner } of this.#running) runner.take(action)
   }
 
   /** @throws UnknownTopicError, UnsupportedByTransportError */
@@ -66,8 +76,12 @@ export class TopicProcessor implements ActionTaker {
   async #runPartition(partition: Partition): Promise<void> {
     const { caller, context, name } = this.#parts
     const runner = new LaneRunner(caller, () => this.#messagesOf(partition), caller.handler.lanes, context)
-    const processor = new Processor({ name: `${name}/${partition.number}`, runner, startAt: 'beginning', takesOver: true }, context)
-    const running = { processor, runner }
+    const processor = new Processor(
+      { name: `${name}/${partition.number}`, runner, startAt: 'beginning', takesOver: true, isOnLog: false },
+      context,
+    )
+    // Its checkpoint says what is finished: that does not come again.
+    const running = { processor, runner, isSettled: () => true }
     this.#running.add(running)
     processor.start()
     await aborted(partition.revoked)
@@ -77,13 +91,19 @@ export class TopicProcessor implements ActionTaker {
 
   #runQueue(): void {
     const { caller, context, name } = this.#parts
-    let partition: Partition | undefined
-    const runner = new LaneRunner(caller, () => this.#messagesOf(partition!), caller.handler.lanes, context)
+    let messages: TopicMessages | undefined
+    let behind: number | undefined
+    const runner = new LaneRunner(caller, () => messages!, caller.handler.lanes, context)
     const runSubscribed: Runner = {
       run: async (tenure) => {
         const ended = Promise.withResolvers<void>()
+        behind = await this.#lag()
+        let hasBegun = false
         const subscription = await this.#subscribe(async (assigned) => {
-          partition = assigned
+          // Its lease tells where the first one began: a second one would number its messages like those.
+          if (hasBegun) return aborted(assigned.revoked)
+          hasBegun = true
+          messages = this.#messagesOf(assigned)
           await runner.run(withSignal(tenure, AbortSignal.any([tenure.signal, assigned.revoked]))).then(ended.resolve, ended.reject)
         })
         try {
@@ -94,9 +114,20 @@ export class TopicProcessor implements ActionTaker {
         }
       },
     }
-    const processor = new Processor({ name, runner: runSubscribed, startAt: 'beginning' }, context)
-    this.#running.add({ processor, runner })
+    const processor = new Processor({ name, runner: runSubscribed, startAt: 'beginning', isOnLog: false }, context)
+    this.#running.add({ processor, runner, isSettled: () => behind !== undefined && (messages?.finishedCount ?? 0) >= behind })
     processor.start()
+  }
+
+  /** Undefined when the broker does not say. */
+  async #lag(): Promise<number | undefined> {
+    const { connection, context, group, name, topic } = this.#parts
+    try {
+      return (await connection.lag(topic.name, group)).reduce((sum, { messages }) => sum + messages, 0)
+    } catch (error) {
+      context.store.environment.log('warn', 'how far a consumer is behind is not known', { processor: name, error: describeError(error) })
+      return undefined
+    }
   }
 
   #subscribe(run: (partition: Partition) => Promise<void>): Promise<Subscription> {
@@ -112,7 +143,7 @@ export class TopicProcessor implements ActionTaker {
       types: new Set(caller.types),
       partition,
       keepsOffsets: connection.capabilities.ordering === 'partition',
-      environment: context.store.environment,
+      store: context.store,
     })
   }
 }

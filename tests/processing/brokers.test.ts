@@ -1,0 +1,190 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { defineEvent } from '../../src/message/event.ts'
+import type { RecordedEvent } from '../../src/message/event.ts'
+import { environment } from '../../src/observability/environment.ts'
+import { silentLog } from '../../src/observability/log.ts'
+import { InMemoryMetrics } from '../../src/observability/metrics.ts'
+import { DeadLetters } from '../../src/processing/dead-letters.ts'
+import { defineHandler } from '../../src/processing/handler.ts'
+import { jsonSchema } from '../../src/schema/json-schema.ts'
+import { defineService } from '../../src/service/service.ts'
+import { sqlite } from '../../src/storage/sqlite/index.ts'
+import { kafka } from '../../src/transport/kafka/index.ts'
+import { log } from '../../src/transport/log/index.ts'
+import type { OutgoingMessage, Transport, TransportConnection } from '../../src/transport/port.ts'
+import { rabbitmq } from '../../src/transport/rabbitmq/index.ts'
+import { defineTopic } from '../../src/transport/topic.ts'
+import { encodeMessage } from '../../src/transport/wire.ts'
+import { startForTest } from '../support/apps.ts'
+import { describeOnBroker } from '../support/brokers.ts'
+import { eventually } from '../support/eventually.ts'
+import type { Job } from './killed-process.ts'
+import type { Place } from './killing.ts'
+import { doneIn, expectEach, freshFile, jobsOf, openPlace, retryBlamed, strike, Workers } from './killing.ts'
+
+const job = jsonSchema<Job>({ type: 'object', required: ['key', 'n'], properties: { key: { type: 'string' }, n: { type: 'number' } } })
+const Asked = defineEvent('Asked', job)
+const Done = defineEvent('Done', job)
+const Unasked = defineEvent('Unasked', job)
+
+let names = 0
+const freshTopic = () =>
+  defineTopic(`faults-${process.pid}-${Date.now().toString(36)}-${++names}`, {
+    events: [Asked, Unasked],
+    partitions: 3,
+    key: ({ data }) => (data as Job).key,
+  })
+
+function eventOf(data: Job): RecordedEvent {
+  const id = `m${data.n}`
+  const place = { stream: `asked:${data.key}`, version: 1, position: data.n + 1, type: 'Asked', schemaVersion: 1, source: 'elsewhere' }
+  return { ...place, id, time: new Date(0), data, correlationId: id, causationId: id, metadata: {}, tags: [] }
+}
+
+async function publishAll(connection: TransportConnection, topic: string, messages: readonly OutgoingMessage[]): Promise<void> {
+  for (let next = 0; next < messages.length; next += 500)
+    for (const outcome of await connection.publish(topic, messages.slice(next, next + 500))) if (!outcome.ok) throw outcome.error
+}
+
+async function connectTo(transport: Transport): Promise<TransportConnection> {
+  const connection = await transport.connect({ environment: environment({ log: silentLog }), clientName: 'faults' })
+  onTestFinished(() => connection.close())
+  return connection
+}
+
+function scenarios(place: () => Promise<{ readonly kind: string; readonly where: string }>, open: (where: string) => Transport): void {
+  test(
+    'consumers that are killed in a loop do each thing once, in order per key, though some messages come twice',
+    { timeout: 120_000 },
+    async () => {
+      const broker = await place()
+      const storePlace: Place = await freshFile()
+      const store = await openPlace(storePlace)
+      const topic = freshTopic()
+      const connection = await connectTo(open(broker.where))
+      await connection.ensureTopic(topic.spec)
+      await connection.ensureGroup(topic.name, 'working.work', {
+        at: connection.capabilities.startAt.includes('beginning') ? 'beginning' : 'end',
+      })
+      const jobs = jobsOf(1_200, 60)
+      const messages = jobs.map((one) => encodeMessage(eventOf(one), topic))
+      // Each tenth is sent again, soon after or much later.
+      const repeated = messages.flatMap((message, n) => [
+        message,
+        ...(n >= 3 && n % 10 === 0 ? [messages[n - 3]!] : []),
+        ...(n >= 300 && n % 10 === 5 ? [messages[n - 300]!] : []),
+      ])
+      await publishAll(connection, topic.name, repeated.slice(0, 900))
+      const workers = new Workers(2, storePlace, broker, { kind: 'topic', where: topic.name })
+      await strike(workers, 5, async () => (await store.log()).head)
+      await publishAll(connection, topic.name, repeated.slice(900))
+      await strike(workers, 2, async () => (await store.log()).head)
+      await eventually(async () => {
+        await retryBlamed(store)
+        expectEach(await doneIn(store), jobs)
+      }, 60_000)
+      await eventually(async () => expect((await new DeadLetters(store).list()).documents).toEqual([]))
+      expect(workers.ended).toBeGreaterThanOrEqual(7)
+    },
+  )
+
+  test('thousands of messages that are none stop nobody, and each is kept as it came', { timeout: 120_000 }, async () => {
+    const broker = await place()
+    const topic = freshTopic()
+    const metrics = new InMemoryMetrics()
+    const transport = open(broker.where)
+    const work = defineHandler('work', { on: Asked, emits: Done, key: ({ data }) => data.key }, ({ data }, { emit }) => emit(Done(data)))
+    const app = await startForTest(defineService('working', { handlers: [work], subscribes: [topic] }), {
+      storage: sqlite((await freshFile()).where),
+      transport,
+      metrics,
+      leaseMs: 5_000,
+    })
+    const connection = await connectTo(transport)
+    const jobs = jobsOf(300, 30).map((one) => ({ ...one, fails: 0 }))
+    const good = jobs.map((one) => encodeMessage(eventOf(one), topic))
+    const bad = Array.from({ length: 3_000 }, (_, n) => malformed(n, good[n % good.length]!))
+    const unknown = Array.from({ length: 300 }, (_, n) => ({
+      ...good[0]!,
+      id: `u${n}`,
+      attributes: { ...good[0]!.attributes, id: `u${n}`, type: 'NobodyKnows' },
+    }))
+    const all = good.flatMap((message, n) => [...bad.slice(n * 10, n * 10 + 10), message, unknown[n]!])
+    await publishAll(connection, topic.name, all)
+    await eventually(async () => expectEach(await doneIn(app.store), jobs), 60_000)
+    const kept = new Map<string, number>()
+    await eventually(async () => {
+      kept.clear()
+      let after: string | undefined
+      do {
+        const page = await app.deadLetters.list({ state: 'dead' }, { limit: 1_000, ...(after !== undefined && { after }) })
+        for (const { origin } of page.documents) kept.set(origin!.raw!, (kept.get(origin!.raw!) ?? 0) + 1)
+        after = page.next
+      } while (after !== undefined)
+      expect([...kept.values()].reduce((sum, count) => sum + count, 0)).toBe(bad.length)
+    }, 30_000)
+    for (const { body } of bad) expect(kept.has(Buffer.from(body).toString('base64'))).toBe(true)
+    expect(app.status().processors.every(({ state, lagEvents }) => state === 'live' && lagEvents === undefined)).toBe(true)
+    expect(metrics.value('headwater_messages_unknown_total', { topic: topic.name, type: 'NobodyKnows' })).toBe(300)
+  })
+}
+
+/** Messages of many kinds that nobody can use; each body is another one. */
+function malformed(n: number, good: OutgoingMessage): OutgoingMessage {
+  const { attributes, headers, key } = good
+  const text = (body: string) => Buffer.from(body)
+  const id = `bad-${n}`
+  const kinds: readonly (() => OutgoingMessage)[] = [
+    () => ({ ...good, id, attributes: { ...attributes, id }, body: text(`{"key": ${n}`) }),
+    () => ({ ...good, id, attributes: { ...attributes, id }, body: text(`{"key": ${n}, "n": "none"}`) }),
+    () => ({ id, key, headers: {}, attributes: {}, body: text(`not an event ${n}`) }),
+    () => ({
+      ...good,
+      id,
+      attributes: { ...attributes, id },
+      headers: { ...headers, 'content-type': 'image/png' },
+      body: text(`png ${n}`),
+    }),
+    () => ({ ...good, id, attributes: { ...attributes, id, time: 'yesterday' }, body: text(`{"n": ${n}}`) }),
+    () => ({
+      ...good,
+      id,
+      attributes: { ...attributes, id: `${'x'.repeat(3_000)}${n}` },
+      body: text(`{"key": "a", "n": ${n}, "long": true}`),
+    }),
+    () => ({ ...good, id, attributes: { ...attributes, id, source: 's'.repeat(4_000) }, body: text(`{"key": "b", "n": ${n}}`) }),
+    () => ({
+      ...good,
+      id,
+      key: 'k'.repeat(200),
+      attributes: { ...attributes, id, specversion: '7' },
+      body: Buffer.from([0xff, 0xfe, n & 255, n >> 8]),
+    }),
+    () => ({ id, key, headers: { 'content-type': 'application/cloudevents+json' }, attributes: {}, body: text(`{"id": ${n}}`) }),
+    () => ({
+      ...good,
+      id,
+      attributes: { ...attributes, id, subject: `asked:\u00a0${'y'.repeat(600)}` },
+      body: text(`{"key": "c", "n": ${n}}`),
+    }),
+  ]
+  return kinds[n % kinds.length]!()
+}
+
+describe('faults over a log transport', () =>
+  scenarios(
+    async () => ({ kind: 'log', where: (await freshFile()).where }),
+    (where) => log(sqlite(where)),
+  ))
+describeOnBroker('Kafka', 'faults over Kafka', (brokers) =>
+  scenarios(
+    async () => ({ kind: 'kafka', where: brokers }),
+    (where) => kafka({ brokers: where.split(',') }),
+  ),
+)
+describeOnBroker('RabbitMQ', 'faults over RabbitMQ', (url) =>
+  scenarios(
+    async () => ({ kind: 'rabbitmq', where: url }),
+    (where) => rabbitmq({ url: where }),
+  ),
+)

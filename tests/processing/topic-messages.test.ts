@@ -1,0 +1,95 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { defineEvent } from '../../src/message/event.ts'
+import { silentLog } from '../../src/observability/log.ts'
+import type { MessagePage } from '../../src/processing/message-source.ts'
+import { TopicMessages } from '../../src/processing/topic-messages.ts'
+import { jsonSchema } from '../../src/schema/json-schema.ts'
+import { checkName } from '../../src/storage/encode.ts'
+import { EventStore } from '../../src/storage/event-store.ts'
+import type { Partition, ReceivedMessage } from '../../src/transport/port.ts'
+import { defineTopic } from '../../src/transport/topic.ts'
+import { memory } from '../support/memory-driver.ts'
+
+const Asked = defineEvent('Asked', jsonSchema<{ n: number }>({ type: 'object' }))
+const topic = defineTopic('t', { events: [Asked] })
+
+/** A partition with these messages, and silence after them. */
+function partitionOf(messages: readonly ReceivedMessage[], revoked: AbortSignal = new AbortController().signal): Partition {
+  return {
+    topic: 't',
+    number: 0,
+    revoked,
+    async *read() {
+      if (messages.length > 0) yield messages
+      await new Promise<void>((resolve) => revoked.addEventListener('abort', () => resolve()))
+    },
+    acknowledge: () => Promise.reject(new Error('the broker is gone')),
+    release: async () => {},
+  }
+}
+
+async function sourceOf(partition: Partition): Promise<TopicMessages> {
+  const store = await EventStore.open(memory(), { log: silentLog })
+  return new TopicMessages({ topic, types: new Set(['Asked']), partition, keepsOffsets: true, store })
+}
+
+test('a partition that is quiet does not keep a run from ending', async () => {
+  const source = await sourceOf(partitionOf([]))
+  const stopping = new AbortController()
+  const pages: MessagePage[] = []
+  for await (const page of source.read(0, stopping.signal)) {
+    pages.push(page)
+    setImmediate(() => stopping.abort())
+  }
+  expect(pages).toHaveLength(1)
+})
+
+const hostile = fc.oneof(
+  fc.constantFrom('', '\u0000', 'a\u0000b', '\ud800', 'x'.repeat(10_000), '\u001b[2J', '__proto__', 'é'.repeat(400)),
+  fc.string({ unit: 'binary', maxLength: 20 }),
+)
+const message = fc.record({
+  id: fc.option(hostile, { nil: undefined }),
+  key: fc.option(hostile, { nil: undefined }),
+  attributes: fc.dictionary(
+    fc.constantFrom('specversion', 'id', 'source', 'type', 'subject', 'time', 'schemaversion', 'headwater', 'sequence'),
+    hostile,
+  ),
+  headers: fc.dictionary(fc.constantFrom('content-type', 'x'), hostile),
+  body: fc.oneof(
+    fc.uint8Array({ maxLength: 30 }),
+    fc.json({ maxDepth: 2 }).map((text) => Buffer.from(text)),
+  ),
+  isEvent: fc.boolean(),
+})
+
+test('whatever comes is a message, for somebody else, or a problem with names that a store takes; the same each time', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 20 }), async (given) => {
+      const received = given.map(({ isEvent, attributes, ...rest }, offset): ReceivedMessage => {
+        const asked = { specversion: '1.0', id: `m${offset}`, source: 's', type: 'Asked' }
+        return { ...rest, attributes: isEvent ? { ...asked, ...attributes } : attributes, topic: 't', partition: 0, offset, timeMs: 0 }
+      })
+      const pages: MessagePage[] = []
+      for (let time = 0; time < 2; time++) {
+        const source = await sourceOf(partitionOf(received))
+        for await (const page of source.read(0, new AbortController().signal)) {
+          if (page.through === 0) continue
+          pages.push(page)
+          source.finished([...page.events, ...(page.problems ?? []).map(({ event }) => event)])
+          for (const { event } of page.problems ?? []) {
+            const raw = source.originOf(event)?.raw
+            expect(Buffer.from(raw!, 'base64')).toEqual(Buffer.from(received[event.position - 1]!.body))
+          }
+          break
+        }
+      }
+      const limits = { maxNameBytes: 500 }
+      const [first, second] = pages.map(({ events, problems = [] }) => [...events, ...problems.map(({ event }) => event)])
+      for (const event of first!) for (const name of ['id', 'source', 'type', 'stream'] as const) checkName(event[name], name, limits)
+      expect(second!.map(({ id, source }) => [id, source])).toEqual(first!.map(({ id, source }) => [id, source]))
+    }),
+    { numRuns: 300 },
+  )
+})
