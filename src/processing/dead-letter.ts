@@ -119,11 +119,16 @@ export function failureOf(error: unknown): Failure {
 
 const maxText = 8_000
 
-/** What tells causes apart: the processor, the kind of error, its message without what differs from one message to the next, and where it was thrown. */
+/** What tells causes apart: the handler, the kind of error, its message without what differs from one message to the next, and where it was thrown. */
 export function fingerprintOf(processor: string, { name, code, message, stack }: Failure): string {
   const place = stack?.split('\n').find((line) => /^\s+at /.test(line)) ?? ''
-  const parts = [processor, name, code ?? '', withoutParticulars(message), place.replace(/:\d+:\d+\)?$/, '')]
+  const parts = [handlerOf(processor), name, code ?? '', withoutParticulars(message), place.replace(/:\d+:\d+\)?$/, '')]
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 12)
+}
+
+/** The processor without its partition or shard. */
+function handlerOf(processor: string): string {
+  return processor.replace(/\/\d+$|#\d+\/\d+$/, '')
 }
 
 /** Ids, numbers and quoted texts stand for any. */

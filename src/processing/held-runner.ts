@@ -7,7 +7,7 @@ import type { CheckpointWriter } from './checkpoint-writer.ts'
 import type { Admission } from './circuit-breaker.ts'
 import type { DeadLetter } from './dead-letter.ts'
 import { deadLetterCollection, deadLetterId, restoredMessage, storedMessage, writeDeadLetter } from './dead-letter.ts'
-import type { FailurePolicy } from './failure-policy.ts'
+import type { FailureDecision, FailurePolicy } from './failure-policy.ts'
 import type { HandlerCaller } from './handler-call.ts'
 import type { FailureReport, HeldLane, HeldLanes } from './held-lanes.ts'
 import type { MessageSource } from './message-source.ts'
@@ -172,7 +172,8 @@ export class HeldRunner {
     const { held, policy, writer } = this.#parts
     const answers = this.#answersFor(report.event.position, 'failed')
     const firstFailedAtMs = letter?.failedAt ? Date.parse(letter.failedAt) : report.atMs
-    const decision = policy.decide(report, failed, firstFailedAtMs)
+    // Who was given up alone, because it cannot be read, must not make its key wait now.
+    const decision: FailureDecision = letter?.state === 'dead' ? { how: 'give-up' } : policy.decide(report, failed, firstFailedAtMs)
     if (decision.how === 'give-up') {
       writer.add({ documents: [...policy.giveUp(report, letter), ...answers] })
       held.shift(lane)

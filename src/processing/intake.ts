@@ -53,10 +53,14 @@ export class Intake {
   readonly #atHand = new Map<string, RecordedEvent[]>()
   #mayWait = maxWaiting
   #isCaughtUp = false
+  #isStopping = false
   #wake: (() => void) | undefined
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
+    // Asked for at each message, which a signal that is made of several would make dear.
+    parts.signal.addEventListener('abort', () => (this.#isStopping = true), { once: true })
+    this.#isStopping = parts.signal.aborted
   }
 
   /** True when the source had nothing more, the last time. */
@@ -97,7 +101,7 @@ export class Intake {
   }
 
   async #takePage(page: MessagePage, known: ReadonlySet<string>): Promise<void> {
-    const { signal, take } = this.#parts
+    const { take } = this.#parts
     let sinceMs = this.#nowMs
     let count = 0
     for (const one of inOrder(page)) {
@@ -110,7 +114,7 @@ export class Intake {
         await nextTurn()
         sinceMs = this.#nowMs
       }
-      if (signal.aborted) return
+      if (this.#isStopping) return
     }
   }
 

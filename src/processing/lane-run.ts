@@ -70,6 +70,7 @@ export class LaneRun {
   #whenIdle: (() => void) | undefined
   #timer: { readonly atMs: number; readonly controller: AbortController } | undefined
   #hasBegun = false
+  #isStopping = false
   #isOver = false
 
   static async begin(parts: LaneRunParts): Promise<LaneRun> {
@@ -92,6 +93,9 @@ export class LaneRun {
     this.#held = held
     this.#attempts = new Attempts(caller.handler.name, options.timeoutMs, this.#environment)
     this.#signal = AbortSignal.any([tenure.signal, this.#broken.signal])
+    // Asked for at each message: to ask the signal, which is made of several, would cost more than the rest.
+    this.#signal.addEventListener('abort', () => (this.#isStopping = true), { once: true })
+    this.#isStopping = this.#signal.aborted
     this.#progress = parts.source.renumbers
       ? new Progress(state.progress?.through ?? lease.position, undefined)
       : new Progress(lease.position, state.progress)
@@ -191,30 +195,26 @@ export class LaneRun {
   #take(event: RecordedEvent): void {
     const { options } = this.#parts
     if (!options.atMostOnce) this.#progress.begin(event.position)
+    const held = this.#held.size > 0 ? this.#held.get(options.keyOf(event)) : undefined
+    if (held) return this.#finish(event, { documents: [this.#held.wait(held, event)] })
     // Where nobody waits, a handler that is done as it returns needs no lane.
     if (this.#canRunAtOnce) {
       void this.#call(event, () => this.#lanes.begin(options.keyOf(event), event))
       return
     }
-    const key = options.keyOf(event)
-    const held = this.#held.get(key)
-    if (held) this.#finish(event, { documents: [this.#held.wait(held, event)] })
-    else {
-      this.#lanes.add(key, event)
-      this.#pump()
-    }
+    this.#lanes.add(options.keyOf(event), event)
+    this.#pump()
   }
 
   get #canRunAtOnce(): boolean {
-    if (this.#lanes.count > 0 || this.#held.size > 0 || this.#parts.options.breaker) return false
-    return this.#suspicious === 0 && this.#suspects.size === 0 && !this.#signal.aborted
+    if (this.#lanes.count > 0 || this.#parts.options.breaker || this.#isStopping) return false
+    return this.#suspicious === 0 && this.#suspects.size === 0
   }
 
   /** Starts what may be started: lanes whose time to be tried again has come, then those that are ready. */
   #pump(): void {
-    const { breaker, concurrency } = this.#parts.options
-    const limit = this.#suspicious > 0 ? 1 : concurrency
-    while (this.#hasBegun && !this.#isOver && !this.#signal.aborted && this.#busy < limit) {
+    const { breaker } = this.#parts.options
+    while (this.#hasBegun && !this.#isOver && !this.#isStopping && this.#busy < this.#places) {
       const due = this.#held.due(this.#nowMs)
       if (!due && !this.#lanes.hasReady) break
       const admission = breaker?.admit(this.#environment)
@@ -223,6 +223,11 @@ export class LaneRun {
       else this.#start(this.#lanes.take()!, admission)
     }
     this.#setTimer()
+  }
+
+  /** How many lanes may be tried at the same time. */
+  get #places(): number {
+    return this.#suspicious > 0 ? 1 : this.#parts.options.concurrency
   }
 
   /** Takes a place while `work` is under way. */
@@ -377,14 +382,16 @@ export class LaneRun {
 
   /** Wakes up when the next lane is to be tried again, or the breaker lets somebody probe. */
   #setTimer(): void {
-    const probeInMs = this.#parts.options.breaker?.retryInMs(this.#environment)
+    const { breaker } = this.#parts.options
+    const probeInMs = breaker?.retryInMs(this.#environment)
     const dueMs = this.#held.nextDueMs
     const atMs = probeInMs === undefined ? dueMs : this.#lanes.hasReady || dueMs < Infinity ? this.#nowMs + probeInMs : Infinity
     if (atMs === this.#timer?.atMs) return
     this.#timer?.controller.abort()
     this.#timer = undefined
-    // What is due now waits for a free place, not for time.
-    if (atMs === Infinity || this.#isOver || (probeInMs === undefined && atMs <= this.#nowMs)) return
+    // What waits for a free place, or for a probe to end, does not wait for time.
+    const isProbing = breaker !== undefined && breaker.state !== 'closed' && probeInMs === undefined
+    if (atMs === Infinity || this.#isOver || this.#busy >= this.#places || isProbing) return
     const controller = new AbortController()
     this.#timer = { atMs, controller }
     void this.#environment.clock.sleep(Math.max(1, atMs - this.#nowMs), controller.signal).then(() => this.#onTime(controller.signal))
@@ -411,13 +418,14 @@ export class LaneRun {
   }
 }
 
-/** The whole handler waits for one message. */
-class Blocked extends Error {
+/** Why it cannot go on: the whole handler waits for one message. */
+class Blocked {
   readonly event: RecordedEvent
+  readonly cause: unknown
 
   constructor(event: RecordedEvent, cause: unknown) {
-    super('blocked', { cause })
     this.event = event
+    this.cause = cause
   }
 }
 

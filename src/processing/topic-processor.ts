@@ -21,6 +21,14 @@ export interface TopicProcessorParts {
   readonly context: ProcessingContext
 }
 
+/** What a broker still has for a handler. */
+export interface TopicLag {
+  readonly processor: string
+  readonly topic: string
+  readonly partition: number | undefined
+  readonly messages: number
+}
+
 interface Running {
   readonly processor: Processor
   readonly runner: LaneRunner
@@ -68,6 +76,12 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
     else this.#runQueue()
   }
 
+  async lag(): Promise<readonly TopicLag[]> {
+    const { connection, group, name, topic } = this.#parts
+    const partitions = await connection.lag(topic.name, group)
+    return partitions.map(({ partition, messages }) => ({ processor: name, topic: topic.name, partition, messages }))
+  }
+
   async stop(): Promise<void> {
     await this.#subscription?.close()
     await Promise.all([...this.#running].map(({ processor }) => processor.stop()))
@@ -97,7 +111,7 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
     const runSubscribed: Runner = {
       run: async (tenure) => {
         const ended = Promise.withResolvers<void>()
-        behind = await this.#lag()
+        behind = await this.#totalLag()
         let hasBegun = false
         const subscription = await this.#subscribe(async (assigned) => {
           // Its lease tells where the first one began: a second one would number its messages like those.
@@ -120,10 +134,10 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
   }
 
   /** Undefined when the broker does not say. */
-  async #lag(): Promise<number | undefined> {
-    const { connection, context, group, name, topic } = this.#parts
+  async #totalLag(): Promise<number | undefined> {
+    const { context, name } = this.#parts
     try {
-      return (await connection.lag(topic.name, group)).reduce((sum, { messages }) => sum + messages, 0)
+      return (await this.lag()).reduce((sum, { messages }) => sum + messages, 0)
     } catch (error) {
       context.store.environment.log('warn', 'how far a consumer is behind is not known', { processor: name, error: describeError(error) })
       return undefined

@@ -20,6 +20,9 @@ import { rebuild } from '../projection/rebuild.ts'
 import type { Verification, VerifyOptions } from '../projection/verify.ts'
 import { verifyReadModel } from '../projection/verify.ts'
 import type { EventStore } from '../storage/event-store.ts'
+import type { InboxCleaner } from '../processing/inbox-cleaner.ts'
+import type { TopicLag } from '../processing/topic-processor.ts'
+import { TopicProcessor } from '../processing/topic-processor.ts'
 import type { AlertWatch } from './alerts.ts'
 import type { CommandBus } from './command-bus.ts'
 import type { RemoteResult } from './remote-commands.ts'
@@ -107,6 +110,8 @@ export interface App<Handled extends string, Answered extends string> extends As
   verify(projection: string | AnyProjection, options?: VerifyOptions): Promise<Verification>
   /** What runs in this process, how far it is, and what stands still. */
   status(): AppStatus
+  /** How much the brokers still have for the handlers of this service. */
+  lag(): Promise<readonly TopicLag[]>
   /** Ends what runs, commits what was begun, closes the store. */
   stop(): Promise<void>
 }
@@ -130,6 +135,7 @@ export interface RunningParts {
   readonly actions: ActionWatcher
   readonly requests: Requests
   readonly sequencer: Sequencer | undefined
+  readonly cleaner: InboxCleaner
 }
 
 /** The app without its types, which `start` gives back to it. */
@@ -139,6 +145,7 @@ export class RunningApp {
   readonly #actions: ActionWatcher
   readonly #requests: Requests
   readonly #sequencer: Sequencer | undefined
+  readonly #cleaner: InboxCleaner
   readonly #groups: Messaging['groups']
   readonly #connection: TransportConnection | undefined
   readonly #service: Service<string, string, string>
@@ -161,12 +168,14 @@ export class RunningApp {
     actions,
     requests,
     sequencer,
+    cleaner,
   }: RunningParts) {
     this.store = context.store
     this.deadLetters = deadLetters
     this.#actions = actions
     this.#requests = requests
     this.#sequencer = sequencer
+    this.#cleaner = cleaner
     this.#groups = groups
     this.#connection = connection
     this.#service = service
@@ -229,6 +238,11 @@ export class RunningApp {
     return verifyReadModel({ projection: readModel.projection, collection: readModel.current!, waitFor }, this.#context, options)
   }
 
+  async lag(): Promise<readonly TopicLag[]> {
+    const topics = this.#groups.filter((group) => group instanceof TopicProcessor)
+    return (await Promise.all(topics.map((topic) => topic.lag()))).flat()
+  }
+
   /** Runs the watch until the app stops. */
   watchWith(alerts: AlertWatch): void {
     this.#alerts = alerts
@@ -259,6 +273,7 @@ export class RunningApp {
   async #stop(): Promise<void> {
     await this.#alerts?.stop()
     await this.#actions.stop()
+    await this.#cleaner.stop()
     await this.#requests.stop()
     await Promise.all([...this.#processors, ...this.#groups, ...this.#readModels.values()].map((running) => running.stop()))
     await this.#sequencer?.stop()

@@ -3,10 +3,12 @@ import { DeadLetters } from '../processing/dead-letters.ts'
 import type { SendCommand } from '../processing/handler-call.ts'
 import { PageRunner } from '../processing/page-runner.ts'
 import { LeaseKeeper } from '../processing/lease-keeper.ts'
+import { InboxCleaner } from '../processing/inbox-cleaner.ts'
 import { LogTail } from '../processing/log-tail.ts'
 import type { ProcessingContext } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
 import { Sequencer } from '../processing/sequencer.ts'
+import { TopicProcessor } from '../processing/topic-processor.ts'
 import type { InlineTarget } from '../projection/inline.ts'
 import { inlineWrites } from '../projection/inline.ts'
 import { ReadModel } from '../projection/read-model.ts'
@@ -41,6 +43,8 @@ export interface StartOptions extends Omit<EventStoreOptions, 'source'> {
   /** Called when something needs an operator, and again when it does not any more. Default: nobody is told. */
   readonly onAlert?: (alert: Alert) => void
   readonly alerts?: AlertThresholds
+  /** How long the inbox knows what was handled, so that a message that comes again is recognised. Default: 7 days. */
+  readonly inboxRetentionMs?: number
   /** How long after a crash another process takes over. Default: 5,000. */
   readonly leaseMs?: number
   /** How often to look for events of other processes, should their signal be lost. Default: 1,000. */
@@ -55,7 +59,7 @@ export async function start<Handled extends string, Answered extends string>(
   service: Service<string, Handled, Answered>,
   options: StartOptions,
 ): Promise<App<Handled, Answered>> {
-  const { storage, transport, run = ['handlers', 'projections', 'relays'], leaseMs = 5_000, pollMs = 1_000 } = options
+  const { storage, transport, run = ['handlers', 'projections', 'relays'], leaseMs = 5_000, pollMs = 1_000, inboxRetentionMs } = options
   const store = await EventStore.open(storage, { ...options, source: service.name })
   const tail = new LogTail(store, { pollMs })
   const leases = new LeaseKeeper(store, { ttlMs: leaseMs })
@@ -81,6 +85,8 @@ export async function start<Handled extends string, Answered extends string>(
     ]
     const { groups, laneRunners } = handling
     const deadLetters = new DeadLetters(store)
+    const topics = groups.filter((group) => group instanceof TopicProcessor)
+    const cleaner = new InboxCleaner(store, () => topics, inboxRetentionMs === undefined ? {} : { retentionMs: inboxRetentionMs })
     const sequencer = store.driver.staging && run.includes('handlers') ? new Sequencer({ store, leases }) : undefined
     const requests = new Requests(service.name, sendsTo, context)
     const actions = new ActionWatcher(deadLetters, store, () => [...laneRunners, ...groups])
@@ -96,6 +102,7 @@ export async function start<Handled extends string, Answered extends string>(
       connection,
       requests,
       sequencer,
+      cleaner,
     })
 
     await tail.start()
@@ -105,6 +112,7 @@ export async function start<Handled extends string, Answered extends string>(
     for (const processor of processors) processor.start()
     for (const group of groups) await group.start()
     if (laneRunners.length + groups.length > 0) actions.start()
+    if (topics.length > 0) cleaner.start()
     if (options.onAlert) app.watchWith(alertWatch(app, options.onAlert, options.alerts))
     return app as unknown as App<Handled, Answered>
   } catch (error) {

@@ -60,7 +60,7 @@ describeOnEveryStore('a handler in shards', (fresh) => {
     await eventually(() => expect([running(first), running(second)]).toEqual([2, 2]))
     const third = await startOne(storage)
     await ask(store, 5, 10)
-    await eventually(() => expect([first, second, third].map(running).toSorted()).toEqual([0, 2, 2]))
+    await eventually(() => expect([first, second, third].map(running).toSorted((a, b) => a - b)).toEqual([0, 2, 2]))
     await first.stop()
     await ask(store, 5, 15)
     await eventually(() => expect([running(second), running(third)]).toEqual([2, 2]))
