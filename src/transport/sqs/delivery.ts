@@ -8,7 +8,7 @@ export class PublishCall {
   readonly deadlineMs: number
   readonly outcomes: Promise<readonly PublishOutcome[]>
   /** Of messages without an outcome. */
-  readonly deliveries = new Set<Delivery>()
+  readonly deliveries: Set<Delivery> = new Set()
   readonly #outcomes: PublishOutcome[]
   readonly #resolve: (outcomes: readonly PublishOutcome[]) => void
   #left: number
