@@ -40,7 +40,6 @@ export const metricNames = {
   headwater_messages_duplicate_total: 'messages that had been finished before, by processor',
   headwater_dead_letters: 'messages parked or dead, where alerts are watched; counted up to 100 beyond the threshold',
   headwater_dead_letter_age_ms: 'time since the oldest of them failed',
-  headwater_lanes_running: 'handlers that run now, by processor',
   headwater_breaker_open: '1 while a circuit breaker is open or probing, by breaker',
   headwater_transport_published_total: 'messages that the broker has confirmed, by transport and topic',
   headwater_transport_publish_failures_total: 'messages that it has refused or not confirmed in time, by transport and topic',

@@ -6,7 +6,7 @@ import type { DeadLetter, DeadLetterState, StoredMessage } from './dead-letter.t
 import { deadLetterCollection, storedMessage } from './dead-letter.ts'
 import { UnknownDeadLetterError } from './errors.ts'
 import type { OperatorAction } from './operator-action.ts'
-import { actionCollection, writeAction } from './operator-action.ts'
+import { actionCollection, prepareDeadLetters, writeAction } from './operator-action.ts'
 
 export interface DeadLetterFilter {
   readonly processor?: string | readonly string[]
@@ -75,14 +75,13 @@ export class DeadLetters {
   readonly #store: EventStore
   readonly #letters: Letters
   readonly #actions: Actions
-  #isReady: Promise<void> | undefined
 
   constructor(store: EventStore) {
     const { documents } = store.driver
     const collection =
       <Spec>(spec: Spec) =>
       (): Promise<Spec> =>
-        this.#ready().then(() => spec)
+        prepareDeadLetters(store).then(() => spec)
     this.#store = store
     this.#letters = documentsOf(documents, collection(deadLetterCollection), (text) => JSON.parse(text)) as Letters
     this.#actions = documentsOf(documents, collection(actionCollection), (text) => JSON.parse(text)) as Actions
@@ -243,17 +242,6 @@ export class DeadLetters {
       if (action && action.state !== 'requested') return action
     }
     return asked
-  }
-
-  #ready(): Promise<void> {
-    this.#isReady ??= (async () => {
-      const { documents } = this.#store.driver
-      for (const collection of [deadLetterCollection, actionCollection]) {
-        await documents.create(collection)
-        await documents.index(collection.id)
-      }
-    })()
-    return this.#isReady
   }
 }
 

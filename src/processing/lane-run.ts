@@ -5,7 +5,6 @@ import { Attempts } from './attempts.ts'
 import type { CheckpointState, Effect } from './checkpoint-writer.ts'
 import { CheckpointWriter, identityOf } from './checkpoint-writer.ts'
 import type { Admission } from './circuit-breaker.ts'
-import { deadLetterCollection } from './dead-letter.ts'
 import { FailurePolicy } from './failure-policy.ts'
 import type { HandlerCall, HandlerCaller } from './handler-call.ts'
 import type { FailureReport } from './held-lanes.ts'
@@ -18,7 +17,7 @@ import { Lanes } from './lanes.ts'
 import type { MessageSource } from './message-source.ts'
 import { describePlace } from './page-runner.ts'
 import type { OperatorAction } from './operator-action.ts'
-import { actionCollection } from './operator-action.ts'
+import { prepareDeadLetters } from './operator-action.ts'
 import type { ProcessingContext, Tenure } from './processor.ts'
 import { Progress } from './progress.ts'
 import { ProcessEndedError } from './retry.ts'
@@ -75,11 +74,7 @@ export class LaneRun {
 
   static async begin(parts: LaneRunParts): Promise<LaneRun> {
     const { context, source, tenure } = parts
-    const { documents } = context.store.driver
-    for (const collection of [deadLetterCollection, actionCollection]) {
-      await documents.create(collection)
-      await documents.index(collection.id)
-    }
+    await prepareDeadLetters(context.store)
     return new LaneRun(parts, await HeldLanes.load(tenure.lease.processor, context.store, (event) => source.originOf(event)))
   }
 

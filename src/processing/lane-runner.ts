@@ -31,11 +31,6 @@ export class LaneRunner implements Runner, ActionTaker {
     this.#context = context
   }
 
-  /** Messages that wait behind a failed one, or for another attempt. */
-  get heldCount(): number {
-    return this.#current?.run.heldCount ?? 0
-  }
-
   take(action: OperatorAction): void {
     if (this.#current?.processor === action.processor) this.#current.run.act(action)
   }

@@ -1,7 +1,9 @@
 import type { CollectionSpec } from '../storage/document-port.ts'
 import { encodeField } from '../storage/field.ts'
 import type { DocumentWrite } from '../storage/write-set.ts'
+import type { EventStore } from '../storage/event-store.ts'
 import type { DeadLetter } from './dead-letter.ts'
+import { deadLetterCollection } from './dead-letter.ts'
 
 /**
  * What an operator wants done with a dead letter. It is asked for by whomever, and done by the process that owns the processor, together with its other work:
@@ -33,6 +35,24 @@ export const actionCollection: CollectionSpec = {
   version: 1,
   indexed: ['state', 'processor', 'letter', 'requestedAt'],
   searchable: false,
+}
+
+const prepared = new WeakMap<EventStore, Promise<void>>()
+
+/** Makes the collections of dead letters and actions where they are missing; once a store and process, whoever asks. */
+export function prepareDeadLetters(store: EventStore): Promise<void> {
+  const known = prepared.get(store) ?? makeCollections(store)
+  prepared.set(store, known)
+  // What failed is tried again by whoever asks next.
+  known.catch(() => prepared.delete(store))
+  return known
+}
+
+async function makeCollections({ driver }: EventStore): Promise<void> {
+  for (const collection of [deadLetterCollection, actionCollection]) {
+    await driver.documents.create(collection)
+    await driver.documents.index(collection.id)
+  }
 }
 
 export function writeAction(action: OperatorAction): DocumentWrite {

@@ -1,3 +1,4 @@
+import { aborted } from '../message/aborted.ts'
 import { InvalidDefinitionError } from '../message/errors.ts'
 import { describeError } from '../observability/log.ts'
 import type { ProcessorInfo } from '../storage/port.ts'
@@ -133,9 +134,4 @@ function isOf(processor: string, name: string): boolean {
 
 function presenceOf(name: string): string {
   return `${name}#member:`
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -1,3 +1,4 @@
+import { aborted } from '../message/aborted.ts'
 import type { Partition, Subscription, TransportConnection } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
 import { describeError } from '../observability/log.ts'
@@ -170,9 +171,4 @@ function withSignal(tenure: Tenure, signal: AbortSignal): Tenure {
       return tenure.attempt
     },
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

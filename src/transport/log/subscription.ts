@@ -1,3 +1,4 @@
+import { aborted } from '../../message/aborted.ts'
 import { uuidv7 } from '../../message/id.ts'
 import { describeError } from '../../observability/log.ts'
 import { backoffMs } from '../../storage/backoff.ts'
@@ -81,9 +82,4 @@ export class LogSubscription implements Subscription {
       }
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -1,3 +1,4 @@
+import { aborted } from '../../message/aborted.ts'
 import type { Environment } from '../../observability/environment.ts'
 import { describeError } from '../../observability/log.ts'
 import { backoffMs } from '../../storage/backoff.ts'
@@ -111,11 +112,4 @@ export class QueueSubscription implements Subscription {
     const { topic, group } = this.#options
     this.#environment.log('warn', message, { transport: 'rabbitmq', topic, group, ...fields })
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
