@@ -73,8 +73,10 @@ export class LeaseKeeper {
     return { processor, epoch, position, state, abandoned, lost: controller.signal }
   }
 
+  /** Also when this process believes that the lease is lost: the store may have prolonged it since. */
   async release(lease: Lease): Promise<void> {
-    if (this.#held.get(lease.processor)?.epoch !== lease.epoch) return
+    const held = this.#held.get(lease.processor)
+    if (held && held.epoch !== lease.epoch) return
     this.#drop(lease.processor)
     await this.#store.driver.processors.release({ owner: this.owner, processors: [lease.processor] })
   }

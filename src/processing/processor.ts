@@ -127,9 +127,19 @@ export class Processor {
           await this.#stumble(lease, error)
         }
       } finally {
-        if (lease) await this.#context.leases.release(lease).catch(() => undefined)
+        if (lease) await this.#release(lease)
       }
     }
+  }
+
+  /** If that fails, others wait until the lease expires. */
+  async #release(lease: Lease): Promise<void> {
+    const { leases, store } = this.#context
+    await leases
+      .release(lease)
+      .catch((error: unknown) =>
+        store.environment.log('warn', 'a lease could not be given back', { processor: this.name, error: describeError(error) }),
+      )
   }
 
   async #claim(): Promise<Lease | undefined> {
