@@ -78,6 +78,8 @@ export interface TransportCapabilities {
   /** True when the broker itself drops a message whose id it has seen not long ago. */
   readonly deduplicates: boolean
   readonly priorities: boolean
+  /** How long the giving out of a message can be put off, in milliseconds. 0: not at all. */
+  readonly maxDelayMs: number
 }
 
 /** Where a group begins that has not consumed anything yet, or is put back to. */
@@ -118,6 +120,11 @@ export interface OutgoingMessage extends WireMessage {
   readonly id: string
   /** Default: `'normal'`. Without effect where the broker knows none. */
   readonly priority?: Priority
+  /**
+   * Given out no sooner than so many milliseconds after it was sent, and out of order with all others of its key. More than the transport's `maxDelayMs` is
+   * refused. Default: 0.
+   */
+  readonly delayMs?: number
 }
 
 export type PublishOutcome =

@@ -38,7 +38,15 @@ export class MemoryBroker implements Transport {
     await nextTurn()
     const { ordering, keepsHistory, deduplicates, priorities } = this.#options
     const starts: readonly StartAt['at'][] = keepsHistory || ordering === 'partition' ? ['beginning', 'end', 'time'] : ['end']
-    const capabilities: TransportCapabilities = { name: this.name, ordering, startAt: starts, maxMessageBytes, deduplicates, priorities }
+    const capabilities: TransportCapabilities = {
+      name: this.name,
+      ordering,
+      startAt: starts,
+      maxMessageBytes,
+      deduplicates,
+      priorities,
+      maxDelayMs: 0,
+    }
     const leaves = new Set<() => Promise<void>>()
     const publishing = new Set<Promise<unknown>>()
     let isClosed = false

@@ -38,6 +38,7 @@ export class KafkaConnection implements TransportConnection {
       maxMessageBytes,
       deduplicates: false,
       priorities: false,
+      maxDelayMs: 0,
     }
   }
 

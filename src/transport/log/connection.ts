@@ -50,6 +50,7 @@ export class LogConnection implements TransportConnection {
       maxMessageBytes: options.maxMessageBytes,
       deduplicates: true,
       priorities: false,
+      maxDelayMs: 0,
     }
   }
 

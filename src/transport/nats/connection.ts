@@ -41,6 +41,7 @@ export class NatsTransportConnection implements TransportConnection {
       maxMessageBytes: client.maxPayloadBytes,
       deduplicates: true,
       priorities: false,
+      maxDelayMs: 0,
     }
     void this.#watch()
   }

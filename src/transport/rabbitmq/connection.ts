@@ -55,6 +55,7 @@ export class RabbitMqConnection implements TransportConnection {
       maxMessageBytes: settings.maxMessageBytes,
       deduplicates: false,
       priorities: settings.priorities,
+      maxDelayMs: 0,
     }
   }
 

@@ -39,6 +39,7 @@ export class SqsConnection implements TransportConnection {
       maxMessageBytes: maxBytes,
       deduplicates: settings.fifo,
       priorities: false,
+      maxDelayMs: 0,
     }
     this.#client = client
     this.#settings = settings
