@@ -61,12 +61,13 @@ export class Publisher {
   publish(topicName: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
     if (messages.length === 0) return Promise.resolve([])
     const topic = this.#lanes.topic(topicName)
-    const deadlineMs = this.#environment.clock.now() + this.#timeoutMs
+    const nowMs = this.#environment.clock.now()
+    const deadlineMs = nowMs + this.#timeoutMs
     const { promise, resolve } = Promise.withResolvers<readonly PublishOutcome[]>()
     const call: Call = { outcomes: Array.from({ length: messages.length }), deadlineMs, left: messages.length, resolve }
     for (const [index, message] of messages.entries()) {
       try {
-        const pending = prepare(topic, message, call, index, this.#client.maxPayloadBytes)
+        const pending = prepare(topic, message, call, index, this.#client.maxPayloadBytes, nowMs)
         if (this.#lanes.enter(pending)) this.#ready.push(pending)
       } catch (error) {
         report(call, index, { ok: false, refused: true, error: error as Error })

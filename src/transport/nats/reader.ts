@@ -1,4 +1,5 @@
 import type { ConsumerInfo } from '@nats-io/jetstream'
+import type { Msg } from '@nats-io/transport-node'
 import { describeError } from '../../observability/log.ts'
 import type { Environment } from '../../observability/environment.ts'
 import { backoffMs } from '../../storage/backoff.ts'
@@ -8,6 +9,7 @@ import type { Client } from './client.ts'
 import { findGroup, restoreGroup } from './group.ts'
 import { Holdings } from './holdings.ts'
 import { escapeName } from './names.ts'
+import { maxDelayMs, Postponed } from './postponed.ts'
 import { Puller } from './puller.ts'
 import { Replies } from './replies.ts'
 import { succeed } from './succession.ts'
@@ -30,6 +32,7 @@ export class Reader implements Partition {
   readonly #labels: Readonly<Record<string, string>>
   readonly #holdings: Holdings
   readonly #replies: Replies
+  readonly #postponed = new Postponed()
   /** No more is asked for. */
   readonly #stopping = new AbortController()
   /** Nothing is held any more. */
@@ -160,6 +163,7 @@ export class Reader implements Partition {
         const info = await findGroup(client, topic, group)
         if (!info) {
           log('error', 'the group was removed while it was consumed from, and is made anew', { topic, group })
+          this.#postponed.clear()
           await restoreGroup(client, topic, group, this.#floor, this.#ackWaitMs)
         } else {
           this.#floor = info.ack_floor.stream_seq
@@ -167,9 +171,10 @@ export class Reader implements Partition {
           const [holdings, ackWaitMs, { signal }] = [this.#holdings, this.#ackWaitMs, this.#stopping]
           const tooNew = (): number => holdings.gatedCount - holdings.gatedUpTo(info.delivered.stream_seq)
           const room = (): number => this.#options.maxMessages - holdings.count + tooNew()
+          const postponed = (): number => this.#postponed.count(clock.now())
           const ask = (): Promise<ConsumerInfo | undefined> => findGroup(client, topic, group)
           const passedOn = (): void => this.#wake()
-          await succeed({ holdings, puller, info, ask, room, passedOn, ackWaitMs, clock, signal, isCurrent })
+          await succeed({ holdings, puller, info, postponed, ask, room, passedOn, ackWaitMs, clock, signal, isCurrent })
         }
         if (!isCurrent()) return
         this.#isFlowing = true
@@ -189,16 +194,23 @@ export class Reader implements Partition {
   #newPuller(): Puller {
     const { topic, group } = this.#options
     const events = {
-      message: (message: Parameters<Holdings['arrive']>[0]) => {
-        this.#refusals = 0
-        const arrived = this.#holdings.arrive(message)
-        if (arrived === 'finished') this.#replies.acknowledgeAgain(message.reply ?? '')
-        else if (this.#isFlowing) this.#wake()
-      },
+      message: (message: Msg) => this.#arrive(message),
       changed: () => this.#pull(),
       refused: (code: number, description: string) => this.#refused(code, description),
     }
     return new Puller(this.#client, escapeName(topic), escapeName(group), events, () => this.#environment.clock.now())
+  }
+
+  #arrive(message: Msg): void {
+    this.#refusals = 0
+    const nowMs = this.#environment.clock.now()
+    const reply = message.reply ?? ''
+    const arrived = this.#holdings.arrive(message, nowMs)
+    if (typeof arrived === 'object') {
+      this.#postponed.note(arrived.sequence, arrived.dueMs)
+      this.#replies.postpone(reply, Math.min(arrived.dueMs - nowMs, maxDelayMs))
+    } else if (arrived === 'finished') this.#replies.acknowledgeAgain(reply)
+    else if (this.#isFlowing) this.#wake()
   }
 
   /** Two requests of half the room each: while one is served, the other waits at the server. */

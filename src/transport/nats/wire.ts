@@ -7,6 +7,8 @@ import type { OutgoingMessage, WireMessage } from '../port.ts'
 
 const keyHeader = 'headwater-key'
 const idHeader = 'headwater-id'
+/** Before when the message is to be given to nobody, in milliseconds since 1970. */
+const deliverAtHeader = 'headwater-deliver-at'
 /** All headers that NATS cannot carry as they are, as percent-encoded JSON. */
 const headersHeader = 'headwater-headers'
 const reserved = /^(?:nats-|ce-|headwater-)|^content-type$/i
@@ -17,14 +19,15 @@ const control = /[\0-\x1f\x7f]/
 const utf8 = new TextEncoder()
 
 /**
- * The header block of a message, as it stands on the wire: the client's own headers compare each name with all others.
+ * The header block of a message that is sent now, as it stands on the wire: the client's own headers compare each name with all others.
  * @throws UnsupportedByTransportError for an attribute that CloudEvents does not allow
  */
-export function encodeHeaders({ id, key, attributes, headers }: OutgoingMessage): Uint8Array {
+export function encodeHeaders({ id, key, attributes, headers, delayMs = 0 }: OutgoingMessage, nowMs: number): Uint8Array {
   const plainId = id !== '' && isPlainValue(id)
   let block = `NATS/1.0\r\nNats-Msg-Id: ${plainId ? id : escapeText(id)}\r\n`
   if (!plainId) block += `${idHeader}: ${escapeText(id)}\r\n`
   if (key !== undefined) block += `${keyHeader}: ${escapeText(key)}\r\n`
+  if (delayMs > 0) block += `${deliverAtHeader}: ${Math.ceil(nowMs + delayMs)}\r\n`
   let isCloudEvent = false
   for (const name in attributes) {
     if (!attributeName.test(name)) throw new UnsupportedByTransportError(`NATS cannot carry an attribute named ${JSON.stringify(name)}`)
@@ -46,6 +49,8 @@ export function encodeHeaders({ id, key, attributes, headers }: OutgoingMessage)
 export interface DecodedMessage extends WireMessage {
   /** Undefined when the producer gave none. */
   readonly id: string | undefined
+  /** 0: at any time. */
+  readonly deliverAtMs: number
 }
 
 /** A message of anybody's. Headers that make no sense are left out, the body is always there. */
@@ -53,6 +58,7 @@ export function decodeMessage(message: Msg): DecodedMessage {
   let id: string | undefined
   let key: string | undefined
   let contentType: string | undefined
+  let deliverAtMs = 0
   const attributes: [string, string][] = []
   const headers: [string, string][] = []
   for (const [name, values] of headersOf(message)) {
@@ -64,12 +70,13 @@ export function decodeMessage(message: Msg): DecodedMessage {
     } else if (lowerCase === 'nats-msg-id') id ??= value
     else if (lowerCase === keyHeader) key = unescapeText(value)
     else if (lowerCase === idHeader) id = unescapeText(value)
+    else if (lowerCase === deliverAtHeader) deliverAtMs = Number(value) || 0
     else if (lowerCase === headersHeader) headers.push(...readHeaders(value))
     else if (lowerCase === 'content-type') headers.push([lowerCase, value])
     else if (!lowerCase.startsWith('nats-')) headers.push([name, value])
   }
   if (contentType !== undefined && !headers.some(([name]) => name === 'content-type')) headers.push(['content-type', contentType])
-  return { id, key, attributes: Object.fromEntries(attributes), headers: Object.fromEntries(headers), body: message.data }
+  return { id, key, deliverAtMs, attributes: Object.fromEntries(attributes), headers: Object.fromEntries(headers), body: message.data }
 }
 
 /** The client parses headers when they are first asked for, and throws at names that it does not allow. */
