@@ -12,6 +12,7 @@ import type {
   TransportConnection,
 } from '../port.ts'
 import type { SqsClient } from './client.ts'
+import { maxDelayMsOf } from './delay.ts'
 import { GroupQueue } from './group-queue.ts'
 import { Publisher } from './publisher.ts'
 import { Queues } from './queues.ts'
@@ -39,7 +40,7 @@ export class SqsConnection implements TransportConnection {
       maxMessageBytes: maxBytes,
       deduplicates: settings.fifo,
       priorities: false,
-      maxDelayMs: 0,
+      maxDelayMs: maxDelayMsOf(settings.fifo),
     }
     this.#client = client
     this.#settings = settings

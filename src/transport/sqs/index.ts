@@ -55,6 +55,9 @@ export interface SqsOptions {
  * Order: `'group'`, the key being the message group (a message without a key is a group of its own); with `fifo: false`, `'none'`. A message is at most 1 MiB. A
  * CloudEvent is sent in structured mode, see encode.ts; what other programs sent is read however it comes, see decode.ts.
  *
+ * A message can be put off: by 15 minutes in a standard queue, in whole seconds; by 12 hours in a FIFO queue, by the clocks of publisher and consumer, where it is out of order with
+ * its key, and in flight: of those Amazon allows 120,000 a queue.
+ *
  * It needs the permissions SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility, GetQueueUrl, GetQueueAttributes and ListQueues, and, to
  * make topics and groups, CreateQueue.
  * @throws InvalidDefinitionError when an option is out of its range
