@@ -4,7 +4,7 @@
  *
  * A day at most: the server keeps in memory what it has given out and not heard of again, for each group, and the topic must keep it for as long.
  */
-export const maxDelayMs = 24 * 3_600_000
+export const maxDelayMs: number = 24 * 3_600_000
 
 /** About 10 MB. Of more is not known what they are; whoever connects again then waits for some of them, `ackWaitMs` at most. */
 const maxNoted = 100_000

@@ -8,7 +8,7 @@ const maxDelaySec = 900
  * For how long a message can be hidden once it was received: Amazon's limit of twelve hours counts from then, and this request comes a little later. What is not due afterwards is
  * hidden again.
  */
-export const maxHiddenSec = 43_000
+export const maxHiddenSec: number = 43_000
 
 /**
  * FIFO queues know no delay of a single message. There a message carries when it is due, by the publisher's clock, and whoever receives it too early, by his own, hides it until then.
