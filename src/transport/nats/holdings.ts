@@ -11,6 +11,9 @@ export interface Held {
   readonly message: ReceivedMessage
 }
 
+/** What of a message is needed. */
+export type Given = Pick<Msg, 'reply' | 'headers' | 'data'>
+
 /** A message that is not to be worked on yet. */
 export interface Early {
   readonly sequence: number
@@ -56,7 +59,7 @@ export class Holdings {
   }
 
   /** Takes in what the server gives, unless it is too early. `'finished'`: it is acknowledged already, and the server has not heard of it. */
-  arrive(message: Msg, nowMs: number): 'new' | 'held' | 'finished' | Early {
+  arrive(message: Given, nowMs: number): 'new' | 'held' | 'finished' | Early {
     const reply = message.reply ?? ''
     const { sequence, nanoseconds } = deliveryOf(reply)
     if (this.#finished.has(sequence)) return 'finished'
@@ -192,7 +195,7 @@ function insert(ascending: Held[], held: Held): void {
 }
 
 /** As the server counts it against the bytes that were asked for. */
-export function sizeOf(message: Msg): number {
+export function sizeOf(message: Given): number {
   const size: unknown = 'size' in message && typeof message.size === 'function' ? message.size() : undefined
   return typeof size === 'number' ? size : message.data.length
 }

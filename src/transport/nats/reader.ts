@@ -7,6 +7,8 @@ import { TransportClosedError } from '../errors.ts'
 import type { Partition, ReceivedMessage, SubscriptionOptions } from '../port.ts'
 import type { Client } from './client.ts'
 import { findGroup, restoreGroup } from './group.ts'
+import { watchGivenUp } from './given-up.ts'
+import type { Given, Held } from './holdings.ts'
 import { Holdings } from './holdings.ts'
 import { escapeName } from './names.ts'
 import { maxDelayMs, Postponed } from './postponed.ts'
@@ -33,6 +35,9 @@ export class Reader implements Partition {
   readonly #holdings: Holdings
   readonly #replies: Replies
   readonly #postponed = new Postponed()
+  /** Messages that the server has given up, by their numbers. */
+  readonly #rescued = new Set<number>()
+  readonly #givenUp: { stop(): void }
   /** No more is asked for. */
   readonly #stopping = new AbortController()
   /** Nothing is held any more. */
@@ -60,6 +65,10 @@ export class Reader implements Partition {
     this.#ackWaitMs = info.config.ack_wait! / 1e6
     this.#floor = info.ack_floor.stream_seq
     revoked.addEventListener('abort', () => this.#wake(), { once: true })
+    const { topic, group } = options
+    this.#givenUp = watchGivenUp(client, topic, group, environment.log, {
+      rescued: (sequence, message) => void this.#rescue(sequence, message),
+    })
     void this.#open()
     void this.#keepAlive()
   }
@@ -80,6 +89,7 @@ export class Reader implements Partition {
   async acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {
     const finished = this.#holdings.finish(messages)
     if (finished.length === 0) return
+    if (this.#rescued.size > 0) for (const { sequence } of finished) this.#rescued.delete(sequence)
     const told = this.#replies.acknowledge(finished)
     this.#reportHeld()
     this.#pull()
@@ -90,7 +100,7 @@ export class Reader implements Partition {
   async release(messages: readonly ReceivedMessage[]): Promise<void> {
     if (this.revoked.aborted) {
       await this.stopPulling()
-      this.#replies.giveBack(this.#holdings.giveBack(messages))
+      this.#giveBack(this.#holdings.giveBack(messages))
     } else {
       this.#holdings.putBack(messages)
       this.#wake()
@@ -122,9 +132,14 @@ export class Reader implements Partition {
   /** Gives back, in order, all that is not finished. */
   async surrender(): Promise<void> {
     this.#ended.abort()
-    this.#replies.giveBack(this.#holdings.surrender())
+    this.#giveBack(this.#holdings.surrender())
     this.#reportHeld()
     if (this.#isConnected && !this.#client.connection.isClosed()) await this.#briefly(this.#client.connection.flush())
+  }
+
+  #giveBack(held: readonly Held[]): void {
+    this.#replies.giveBack(held)
+    this.#noteLost(held)
   }
 
   async #stopPulling(): Promise<void> {
@@ -132,6 +147,7 @@ export class Reader implements Partition {
     const puller = this.#puller
     this.#puller = undefined
     this.#stopping.abort()
+    this.#givenUp.stop()
     await puller?.end()
     if (!this.#isConnected) return
     // A server of 2.9 loses a message that is given back while it still has requests of somebody who has left. Asked about the group it clears them away.
@@ -211,6 +227,28 @@ export class Reader implements Partition {
       this.#replies.postpone(reply, Math.min(arrived.dueMs - nowMs, maxDelayMs))
     } else if (arrived === 'finished') this.#replies.acknowledgeAgain(reply)
     else if (this.#isFlowing) this.#wake()
+  }
+
+  /** It is in order with what nobody has read yet. What is not due is kept here, since the server does not keep it any more. */
+  async #rescue(sequence: number, message: Given): Promise<void> {
+    this.#rescued.add(sequence)
+    const { clock } = this.#environment
+    for (;;) {
+      const arrived = this.#holdings.arrive(message, clock.now())
+      if (typeof arrived !== 'object') return this.#wake()
+      await clock.sleep(arrived.dueMs - clock.now(), this.#stopping.signal)
+      if (this.#stopping.signal.aborted) return this.#noteLost([arrived])
+    }
+  }
+
+  /** The server does not give to others what it has given up. */
+  #noteLost(left: readonly { readonly sequence: number }[]): void {
+    const lost = left.flatMap(({ sequence }) => (this.#rescued.has(sequence) ? [sequence] : []))
+    if (lost.length > 0)
+      this.#environment.log('error', 'messages that NATS had given up are left unfinished, and lost to the group', {
+        ...this.#labels,
+        sequences: lost,
+      })
   }
 
   /** Two requests of half the room each: while one is served, the other waits at the server. */

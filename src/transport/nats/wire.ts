@@ -54,7 +54,7 @@ export interface DecodedMessage extends WireMessage {
 }
 
 /** A message of anybody's. Headers that make no sense are left out, the body is always there. */
-export function decodeMessage(message: Msg): DecodedMessage {
+export function decodeMessage(message: Pick<Msg, 'headers' | 'data'>): DecodedMessage {
   let id: string | undefined
   let key: string | undefined
   let contentType: string | undefined
@@ -80,7 +80,7 @@ export function decodeMessage(message: Msg): DecodedMessage {
 }
 
 /** The client parses headers when they are first asked for, and throws at names that it does not allow. */
-function headersOf(message: Msg): Iterable<[string, string[]]> {
+function headersOf(message: Pick<Msg, 'headers'>): Iterable<[string, string[]]> {
   try {
     return message.headers ?? []
   } catch {

@@ -1,0 +1,66 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { environment } from '../../../src/observability/environment.ts'
+import { startTcpProxy } from '../../../src/testing/tcp-proxy.ts'
+import { nats } from '../../../src/transport/nats/index.ts'
+import type { ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
+import { describeOnBroker } from '../../support/brokers.ts'
+import { eventually } from '../../support/eventually.ts'
+import { connectBoth, message } from './support.ts'
+
+for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
+  describeOnBroker(broker, `messages that ${broker} gives up, since somebody has told it to`, (address) => {
+    test('are gone on with by whoever is there, and the group gives up nothing more', async () => {
+      const [host = '127.0.0.1', port] = address.split(':')
+      await using proxy = await startTcpProxy({ host, port: Number(port) })
+      const direct = await connectBoth(address)
+      const dying = await connectBoth(`127.0.0.1:${proxy.port}`)
+      const topic = direct.newName()
+      await direct.connection.ensureTopic({ name: topic })
+      await direct.connection.publish(topic, [message('given up', { id: 'id-1', key: 'k', headers: { 'x-own': 'kept' } })])
+      const held = await consume(dying.connection, topic, { finishes: false })
+      await eventually(() => expect(held.length).toBe(1))
+
+      await direct.manager.consumers.update(topic, 'g', { max_deliver: 1 })
+      const said: string[] = []
+      const living = await nats({ servers: address }).connect({
+        environment: environment({ log: (_level, text) => void said.push(text) }),
+        clientName: 'living',
+      })
+      onTestFinished(() => living.close())
+      // It was begun with before somebody set the limit: who begins now is refused.
+      await expect(living.ensureGroup(topic, 'g', { at: 'beginning' })).rejects.toThrow('max_deliver of the group g = 1, not -1')
+      await direct.manager.consumers.update(topic, 'g', { max_deliver: -1 })
+      const received = await consume(living, topic, { finishes: true })
+      await direct.manager.consumers.update(topic, 'g', { max_deliver: 1 })
+
+      proxy.refuse()
+      await eventually(() => expect(received.length).toBe(1))
+      expect(received).toMatchObject([{ id: 'id-1', key: 'k', headers: { 'x-own': 'kept' }, offset: 1, timeMs: held[0]!.timeMs }])
+      expect(said.filter((text) => text.startsWith('NATS has given up a message'))).toHaveLength(1)
+      expect((await direct.manager.consumers.info(topic, 'g')).config.max_deliver).toBe(-1)
+      await eventually(async () => expect(await direct.connection.lag(topic, 'g')).toEqual([{ partition: undefined, messages: 0 }]))
+    })
+  })
+
+async function consume(
+  connection: TransportConnection,
+  topic: string,
+  { finishes }: { readonly finishes: boolean },
+): Promise<ReceivedMessage[]> {
+  const received: ReceivedMessage[] = []
+  await connection.subscribe({
+    topic,
+    group: 'g',
+    startAt: { at: 'beginning' },
+    maxMessages: 20,
+    maxBytes: 1024 * 1024,
+    releaseTimeoutMs: 500,
+    async run(partition) {
+      for await (const batch of partition.read()) {
+        received.push(...batch)
+        if (finishes) await partition.acknowledge(batch)
+      }
+    },
+  })
+  return received
+}
