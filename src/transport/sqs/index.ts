@@ -48,7 +48,7 @@ export interface SqsOptions {
   /**
    * Lets SQS itself put a message aside that was given out very often, into the queue `<that of the group>--dlq`, which is made with the group's; a group that has another policy is a
    * `topic-mismatch`. Headwater counts attempts in the store, and finds out there what kills a process; this is a last net under a message that ends every process before anything
-   * can be written down. Each time that a process took a message counts, also when it gave it back at its end: choose a high number. What is put aside is taken out of the order of its
+   * can be written down. What is put aside is taken out of the order of its
    * key. See `sqsDeadLetters`; the metric `headwater_transport_dead_letters` says how many there are. Default: off, nothing is put aside.
    */
   readonly redrive?: SqsRedrive

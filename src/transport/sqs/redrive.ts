@@ -2,7 +2,10 @@ import { TopicMismatchError } from '../errors.ts'
 import type { TopicSpec } from '../port.ts'
 
 export interface SqsRedrive {
-  /** So many times a message is given out before SQS puts it aside, 1 to 1,000. Default: 1,000. */
+  /**
+   * So many times a message is given out before SQS puts it aside, 10 to 1,000. Default: 1,000. In a FIFO queue one that is put off is given out once or twice before it is
+   * due, and each process that ends gives back what it had not begun with: fewer would put aside what nobody has tried.
+   */
   readonly maxReceiveCount?: number
 }
 

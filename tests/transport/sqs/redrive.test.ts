@@ -12,7 +12,7 @@ import { eventually } from '../../support/eventually.ts'
 import { near, rawClient } from './support.ts'
 
 const group = 'payments.charge'
-const redrive = { maxReceiveCount: 2 }
+const redrive = { maxReceiveCount: 10 }
 
 for (const broker of ['ElasticMQ', 'fauxqs'] as const)
   describeOnBroker(broker, `what SQS puts aside, on ${broker}`, (endpoint) => {
@@ -51,9 +51,9 @@ for (const broker of ['ElasticMQ', 'fauxqs'] as const)
         const QueueUrl = `${endpoint}/000000000000/${topic}--payments_2echarge${fifo ? '.fifo' : ''}`
         const { Attributes } = await client.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] }))
         const policy = JSON.parse(Attributes!['RedrivePolicy']!) as { deadLetterTargetArn: string }
-        expect(policy).toMatchObject({ maxReceiveCount: 2 })
+        expect(policy).toMatchObject({ maxReceiveCount: 10 })
         expect(policy.deadLetterTargetArn).toMatch(fifo ? /--payments_2echarge--dlq\.fifo$/ : /--payments_2echarge--dlq$/)
-        const RedrivePolicy = JSON.stringify({ ...policy, maxReceiveCount: 7 })
+        const RedrivePolicy = JSON.stringify({ ...policy, maxReceiveCount: 70 })
         await client.send(new SetQueueAttributesCommand({ QueueUrl, Attributes: { RedrivePolicy } }))
         await expect(connection.ensureGroup(topic, group, { at: 'end' })).rejects.toThrow(TopicMismatchError)
         await expect(connection.ensureGroup(topic, group, { at: 'end' })).rejects.toThrow('RedrivePolicy of the group payments.charge')
@@ -121,8 +121,8 @@ describeOnBroker('ElasticMQ', 'moving back what SQS has put aside', (endpoint) =
   }
 })
 
-test.each([0, 1_001, 2.5])('SQS cannot put messages aside after %d times', (maxReceiveCount) => {
-  expect(() => sqs({ redrive: { maxReceiveCount } })).toThrow('redrive.maxReceiveCount must be a whole number from 1 to 1000')
+test.each([9, 1_001, 20.5])('SQS cannot put messages aside after %d times', (maxReceiveCount) => {
+  expect(() => sqs({ redrive: { maxReceiveCount } })).toThrow('redrive.maxReceiveCount must be a whole number from 10 to 1000')
 })
 
 async function connect(endpoint: string, options: Partial<SqsOptions>, topic = `redrive-${randomUUID()}`) {
