@@ -7,8 +7,8 @@ import { TransportClosedError } from '../errors.ts'
 import type { Partition, ReceivedMessage, SubscriptionOptions } from '../port.ts'
 import type { Client } from './client.ts'
 import { findGroup, restoreGroup } from './group.ts'
-import { watchGivenUp } from './given-up.ts'
-import type { Given, Held } from './holdings.ts'
+import { GivenUp } from './given-up.ts'
+import type { Held } from './holdings.ts'
 import { Holdings } from './holdings.ts'
 import { escapeName } from './names.ts'
 import { maxDelayMs, Postponed } from './postponed.ts'
@@ -35,9 +35,7 @@ export class Reader implements Partition {
   readonly #holdings: Holdings
   readonly #replies: Replies
   readonly #postponed = new Postponed()
-  /** Messages that the server has given up, by their numbers. */
-  readonly #rescued = new Set<number>()
-  readonly #givenUp: { stop(): void }
+  readonly #givenUp: GivenUp
   /** No more is asked for. */
   readonly #stopping = new AbortController()
   /** Nothing is held any more. */
@@ -65,10 +63,8 @@ export class Reader implements Partition {
     this.#ackWaitMs = info.config.ack_wait! / 1e6
     this.#floor = info.ack_floor.stream_seq
     revoked.addEventListener('abort', () => this.#wake(), { once: true })
-    const { topic, group } = options
-    this.#givenUp = watchGivenUp(client, topic, group, environment.log, {
-      rescued: (sequence, message) => void this.#rescue(sequence, message),
-    })
+    const [{ topic, group }, holdings, arrived] = [options, this.#holdings, (): void => this.#wake()]
+    this.#givenUp = new GivenUp({ client, environment, topic, group, holdings, arrived })
     void this.#open()
     void this.#keepAlive()
   }
@@ -89,7 +85,7 @@ export class Reader implements Partition {
   async acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {
     const finished = this.#holdings.finish(messages)
     if (finished.length === 0) return
-    if (this.#rescued.size > 0) for (const { sequence } of finished) this.#rescued.delete(sequence)
+    this.#givenUp.finished(finished)
     const told = this.#replies.acknowledge(finished)
     this.#reportHeld()
     this.#pull()
@@ -139,7 +135,7 @@ export class Reader implements Partition {
 
   #giveBack(held: readonly Held[]): void {
     this.#replies.giveBack(held)
-    this.#noteLost(held)
+    this.#givenUp.left(held)
   }
 
   async #stopPulling(): Promise<void> {
@@ -227,28 +223,6 @@ export class Reader implements Partition {
       this.#replies.postpone(reply, Math.min(arrived.dueMs - nowMs, maxDelayMs))
     } else if (arrived === 'finished') this.#replies.acknowledgeAgain(reply)
     else if (this.#isFlowing) this.#wake()
-  }
-
-  /** It is in order with what nobody has read yet. What is not due is kept here, since the server does not keep it any more. */
-  async #rescue(sequence: number, message: Given): Promise<void> {
-    this.#rescued.add(sequence)
-    const { clock } = this.#environment
-    for (;;) {
-      const arrived = this.#holdings.arrive(message, clock.now())
-      if (typeof arrived !== 'object') return this.#wake()
-      await clock.sleep(arrived.dueMs - clock.now(), this.#stopping.signal)
-      if (this.#stopping.signal.aborted) return this.#noteLost([arrived])
-    }
-  }
-
-  /** The server does not give to others what it has given up. */
-  #noteLost(left: readonly { readonly sequence: number }[]): void {
-    const lost = left.flatMap(({ sequence }) => (this.#rescued.has(sequence) ? [sequence] : []))
-    if (lost.length > 0)
-      this.#environment.log('error', 'messages that NATS had given up are left unfinished, and lost to the group', {
-        ...this.#labels,
-        sequences: lost,
-      })
   }
 
   /** Two requests of half the room each: while one is served, the other waits at the server. */
