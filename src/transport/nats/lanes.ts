@@ -88,7 +88,8 @@ export function prepare(topic: Topic, message: OutgoingMessage, call: Call, inde
   const encoded = encodeHeaders(message, nowMs)
   const bytes = encoded.length + body.length
   if (bytes > maxBytes) throw new MessageTooLargeError(id, bytes, { bytes: maxBytes, name: "the server's max_payload" })
-  const subject = subjectIn(topic, message.attributes['type'])
+  const type = message.attributes['type']
+  const subject = (message.delayMs ?? 0) > 0 ? subjectOf(topic.stream, type, true) : subjectIn(topic, type)
   const headers = asHeaders(encoded)
   return { call, index, id, topic, key, subject, headers, body, bytes, next: undefined, waitsUntilMs: 0, attempts: 0 }
 }

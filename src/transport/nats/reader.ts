@@ -11,7 +11,7 @@ import { GivenUp } from './given-up.ts'
 import type { Held } from './holdings.ts'
 import { Holdings } from './holdings.ts'
 import { escapeName } from './names.ts'
-import { maxDelayMs, Postponed } from './postponed.ts'
+import { findPostponed, maxDelayMs, Postponed } from './postponed.ts'
 import { Puller } from './puller.ts'
 import { Replies } from './replies.ts'
 import { succeed } from './succession.ts'
@@ -181,6 +181,7 @@ export class Reader implements Partition {
           this.#floor = info.ack_floor.stream_seq
           this.#ackWaitMs = info.config.ack_wait! / 1e6
           const [holdings, ackWaitMs, { signal }] = [this.#holdings, this.#ackWaitMs, this.#stopping]
+          await this.#lookForPostponed(info)
           const tooNew = (): number => holdings.gatedCount - holdings.gatedUpTo(info.delivered.stream_seq)
           const room = (): number => this.#options.maxMessages - holdings.count + tooNew()
           const postponed = (): number => this.#postponed.count(clock.now())
@@ -200,6 +201,17 @@ export class Reader implements Partition {
         await clock.sleep(backoffMs(attempt, retrying, random), this.#stopping.signal)
         if (!isCurrent()) return
       }
+    }
+  }
+
+  /** Only what is not put off has to be waited for. Who does not find out waits for both. */
+  async #lookForPostponed(info: ConsumerInfo): Promise<void> {
+    const { clock, log } = this.#environment
+    if (info.num_ack_pending <= this.#holdings.count + this.#postponed.count(clock.now())) return
+    try {
+      await findPostponed(this.#client, this.topic, info, this.#postponed, clock)
+    } catch (error) {
+      log('debug', 'which messages are for later is not known', { ...this.#labels, error: describeError(error) })
     }
   }
 

@@ -16,7 +16,7 @@ export interface Succession {
   readonly ackWaitMs: number
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** Messages that this process has given back for later: it is known that they do not come. */
+  /** Messages that were given back for later: it is known that they do not come. */
   postponed(): number
   /** How the group stands now. */
   ask(): Promise<ConsumerInfo | undefined>
@@ -33,8 +33,7 @@ export interface Succession {
  * died, or to a connection that broke while they were on their way. It gives them out anew when `ackWaitMs` has passed, but meanwhile, to whoever asks, what is
  * newer. So whoever begins first collects what was given out, and puts it in order.
  *
- * Where other processes of the group are alive, what they hold does not come, and a process that joins them begins after `ackWaitMs`. So does one that begins while there are
- * messages that others have put off: it cannot know that it need not wait for them.
+ * Where other processes of the group are alive, what they hold does not come, and a process that joins them begins after `ackWaitMs`.
  */
 export async function succeed(succession: Succession): Promise<void> {
   const { holdings, info, ackWaitMs, clock, signal, postponed, ask, room, isCurrent, passedOn } = succession

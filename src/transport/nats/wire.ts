@@ -8,7 +8,7 @@ import type { OutgoingMessage, WireMessage } from '../port.ts'
 const keyHeader = 'headwater-key'
 const idHeader = 'headwater-id'
 /** Before when the message is to be given to nobody, in milliseconds since 1970. */
-const deliverAtHeader = 'headwater-deliver-at'
+export const deliverAtHeader: string = 'headwater-deliver-at'
 /** All headers that NATS cannot carry as they are, as percent-encoded JSON. */
 const headersHeader = 'headwater-headers'
 const reserved = /^(?:nats-|ce-|headwater-)|^content-type$/i

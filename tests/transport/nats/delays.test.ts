@@ -47,6 +47,29 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
       await eventually(() => expect(textsOf(received)).toEqual(['before', 'after']), 10_000)
     })
 
+    test('are told by whoever takes over, too', async () => {
+      const before = await connectBoth(address, { ackWaitMs: 60_000 })
+      const topic = before.newName()
+      await before.connection.ensureTopic({ name: topic })
+      const delayed = Array.from({ length: 200 }, () => message('later', { delayMs: 3_600_000, attributes: { type: 'a.b' } }))
+      await before.connection.publish(topic, [...delayed, message('before')])
+      const first = await consume(before, topic)
+      await eventually(() => expect(textsOf(first)).toEqual(['before']))
+      await before.connection.publish(topic, [message('soon', { delayMs: 2_000 })])
+      await eventually(async () => expect(await before.connection.lag(topic, 'g')).toEqual([{ partition: undefined, messages: 201 }]))
+      await eventually(async () => expect((await before.manager.consumers.info(topic, 'g')).num_ack_pending).toBe(201))
+      await before.connection.close()
+
+      const after = await connectBoth(address)
+      await after.connection.publish(topic, [message('after')])
+      const second = await consume(after, topic)
+      // Well before `ackWaitMs` has passed.
+      await eventually(() => expect(textsOf(second)).toEqual(['after', 'soon']), 10_000)
+      const names: string[] = []
+      for await (const { name } of after.manager.consumers.list(topic)) names.push(name)
+      expect(names).toEqual(['g'])
+    })
+
     test('say in a header when they are due, which anybody can set', async () => {
       const both = await connectBoth(address)
       const topic = both.newName()
