@@ -28,8 +28,8 @@ export class TopicMessages implements MessageSource {
   readonly repeats = true
   readonly renumbers: boolean
   readonly #parts: TopicMessagesParts
-  /** What the events were made of, for as long as they are on their way. */
-  readonly #received = new WeakMap<RecordedEvent, ReceivedMessage>()
+  /** What the events were made of, by their positions, until they are finished. (A WeakMap of the events would cost the garbage collector more than all else here.) */
+  readonly #received = new Map<number, ReceivedMessage>()
   readonly #unknownTypes = new Set<string>()
   #finishedCount = 0
 
@@ -57,7 +57,7 @@ export class TopicMessages implements MessageSource {
         if (!read) unwanted.push(message)
         else if ('error' in read) problems.push(read)
         else events.push(read)
-        if (read) this.#received.set('error' in read ? read.event : read, message)
+        if (read) this.#received.set(position, message)
       }
       this.#finishedCount += unwanted.length
       if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted).catch(() => undefined)
@@ -66,7 +66,7 @@ export class TopicMessages implements MessageSource {
   }
 
   originOf(event: RecordedEvent): Origin | undefined {
-    const message = this.#received.get(event)
+    const message = this.#received.get(event.position)
     if (!message) return undefined
     const { topic, partition = null, offset = null, headers, attributes } = message
     return {
@@ -85,9 +85,11 @@ export class TopicMessages implements MessageSource {
 
   finished(events: readonly RecordedEvent[]): void {
     const messages: ReceivedMessage[] = []
-    for (const event of events) {
-      const message = this.#received.get(event)
-      if (message) messages.push(message)
+    for (const { position } of events) {
+      const message = this.#received.get(position)
+      if (!message) continue
+      messages.push(message)
+      this.#received.delete(position)
     }
     this.#finishedCount += messages.length
     // Should it fail they come again, and are recognised.

@@ -55,8 +55,7 @@ export function decodeMessage(message: Msg): DecodedMessage {
   let contentType: string | undefined
   const attributes: [string, string][] = []
   const headers: [string, string][] = []
-  for (const [name, values] of headersOf(message)) {
-    const value = values[0] ?? ''
+  for (const [name, value] of headersOf(message)) {
     const lowerCase = name.toLowerCase()
     if (lowerCase.startsWith('ce-')) {
       if (lowerCase === 'ce-datacontenttype') contentType = unescapeText(value)
@@ -72,13 +71,51 @@ export function decodeMessage(message: Msg): DecodedMessage {
   return { id, key, attributes: Object.fromEntries(attributes), headers: Object.fromEntries(headers), body: message.data }
 }
 
-/** The client parses headers when they are first asked for, and throws at names that it does not allow. */
-function headersOf(message: Msg): Iterable<[string, string[]]> {
+const firstLine = 'NATS/1.0\r\n'
+
+/**
+ * Read from the bytes that stand before the body: the client's own headers compare each name with all others, which takes longer than all else here. It parses
+ * them when they are first asked for, and throws at names that it does not allow.
+ */
+function headersOf(message: Msg): Iterable<readonly [string, string]> {
+  const text = headerBlockOf(message)
+  if (text !== undefined) return parseHeaders(text)
   try {
-    return message.headers ?? []
+    return [...(message.headers ?? [])].map(([name, [value = '']]) => [name, value])
   } catch {
     return []
   }
+}
+
+/** Undefined where it is not where it should be. */
+function headerBlockOf(message: Msg): string | undefined {
+  const { buffer, byteOffset, byteLength } = message.data
+  const size = sizeOf(message) - Buffer.byteLength(message.subject) - Buffer.byteLength(message.reply ?? '') - byteLength
+  if (size < firstLine.length || size > byteOffset) return undefined
+  const text = Buffer.from(buffer, byteOffset - size, size).toString()
+  return text.startsWith(firstLine) ? text : undefined
+}
+
+/** Of several headers of one name the first one counts. */
+function parseHeaders(text: string): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>()
+  for (let start = firstLine.length; start < text.length;) {
+    const end = text.indexOf('\r\n', start)
+    if (end < 0) break
+    const colon = text.indexOf(':', start)
+    if (colon > start && colon < end) {
+      const name = text.slice(start, colon)
+      if (!headers.has(name)) headers.set(name, text.slice(colon + 1, end).trim())
+    }
+    start = end + 2
+  }
+  return headers
+}
+
+/** As the server counts it against the bytes that were asked for. */
+export function sizeOf(message: Msg): number {
+  const size: unknown = 'size' in message && typeof message.size === 'function' ? message.size() : undefined
+  return typeof size === 'number' ? size : message.data.length
 }
 
 function isPlainValue(value: string): boolean {
