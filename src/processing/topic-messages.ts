@@ -16,6 +16,8 @@ export interface TopicMessagesParts {
   readonly partition: Partition
   /** True when the consumer keeps the offsets: a position is an offset and one. Else messages are numbered as they come. */
   readonly keepsOffsets: boolean
+  /** Whether what was finished is remembered, so that it is recognised when it comes again. */
+  readonly remembers: boolean
   readonly store: EventStore
 }
 
@@ -25,7 +27,7 @@ const names = ['id', 'source', 'type', 'stream'] as const
 
 /** A partition of a topic as the source of a handler's messages. They may come more than once, and are copied when they are held. */
 export class TopicMessages implements MessageSource {
-  readonly repeats = true
+  readonly repeats: boolean
   readonly renumbers: boolean
   readonly #parts: TopicMessagesParts
   /** What the events were made of, by their positions, until they are finished. (A WeakMap of the events would cost the garbage collector more than all else here.) */
@@ -35,6 +37,7 @@ export class TopicMessages implements MessageSource {
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
+    this.repeats = parts.remembers
     this.renumbers = !parts.keepsOffsets
   }
 
