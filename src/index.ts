@@ -100,6 +100,7 @@ export { defineTopic } from './transport/topic.ts'
 export type { ForeignMessage, ReadForeign, Topic, TopicOptions, WireMode } from './transport/topic.ts'
 export type {
   ConnectOptions,
+  GroupPlace,
   OutgoingMessage,
   Partition,
   PartitionLag,
