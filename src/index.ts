@@ -92,7 +92,7 @@ export type {
 export type { DeadLetter, DeadLetterState, Edit, FailedAttempt, Failure, Origin, StoredMessage } from './processing/dead-letter.ts'
 export type { OperatorAction } from './processing/operator-action.ts'
 export type { TopicLag } from './processing/topic-processor.ts'
-export { CheckpointBeyondLogError, UnknownDeadLetterError, WaitTimeoutError } from './processing/errors.ts'
+export { CheckpointBeyondLogError, ResetRefusedError, UnknownDeadLetterError, WaitTimeoutError } from './processing/errors.ts'
 export type { ProcessorState, ProcessorStatus } from './processing/processor.ts'
 export type { StartPosition } from './processing/start-position.ts'
 
