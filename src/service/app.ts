@@ -7,6 +7,8 @@ import type { SendResult } from '../message/outcome.ts'
 import { validate } from '../message/schema.ts'
 import type { ActionWatcher } from '../processing/action-watcher.ts'
 import type { DeadLetters } from '../processing/dead-letters.ts'
+import type { AnyHandler } from '../processing/handler.ts'
+import type { StartPosition } from '../processing/start-position.ts'
 import type { Sequencer } from '../processing/sequencer.ts'
 import type { ProcessingContext, Processor, ProcessorStatus } from '../processing/processor.ts'
 import type { TransportConnection } from '../transport/port.ts'
@@ -28,6 +30,8 @@ import type { CommandBus } from './command-bus.ts'
 import type { RemoteResult } from './remote-commands.ts'
 import type { DispatchOptions, RequestOptions, Requests } from './requests.ts'
 import type { Messaging } from './messaging.ts'
+import type { ResetOptions, ResetResult } from './reset.ts'
+import { resetHandler } from './reset.ts'
 import type { Service } from './service.ts'
 import { watchQuery } from './watch.ts'
 
@@ -104,6 +108,21 @@ export interface App<Handled extends string, Answered extends string> extends As
     // oxlint-disable-next-line typescript/no-explicit-any -- the events do not matter here
     projection: Projection<string, Document, any, Indexed, Searchable>,
   ): Documents<Document, Indexed, Searchable>
+  /**
+   * Puts a handler back or forward, to where a new one could begin: `'beginning'`, `'now'`, a time, and on the log a position. It goes on from there within
+   * moments, in whichever process runs it, without anybody restarting it.
+   *
+   * Forward, what is between is never handled. Back, a handler of topics leaves out what its inbox remembers, so that only what it has missed is handled, and
+   * what it handled longer ago than `inboxRetentionMs`; on the log, going back is refused without `replay`. With `replay` everything is handled again. Then what
+   * the handler does outside the store happens again, with the same `idempotencyKey` as before. What it does in the store does not: events that it emits have ids
+   * that follow from the message, so a message that led to events before leads to none now, not even to others (a log line says where they differ); only one that
+   * led to none can. A command that was carried out is not carried out again, one that was rejected is tried anew, and one with other data than then is an error.
+   *
+   * Dead letters of state `'dead'` stay as they are, though their messages may now succeed.
+   * @throws ResetRefusedError while messages are held back, where the broker must not lose what somebody consumes at this moment (NATS: stop the service first), and
+   * on the log for a way back without `replay`; UnsupportedByTransportError where the broker keeps no history (RabbitMQ, SQS); InvalidDefinitionError for a position of a topic
+   */
+  reset(handler: string | AnyHandler, to: StartPosition, options: ResetOptions): Promise<ResetResult>
   /** Builds a read model anew beside the one that is read, and resolves when it has taken over. */
   rebuild(projection: string | AnyProjection, options?: RebuildOptions): Promise<void>
   /** Replays the log and reports each document of a read model that is not what the log makes of it. */
@@ -224,6 +243,11 @@ export class RunningApp {
 
   documents(projection: AnyProjection): Documents<unknown, never> {
     return this.#readModel(projection).documents
+  }
+
+  reset(handler: string | AnyHandler, to: StartPosition, options: ResetOptions): Promise<ResetResult> {
+    const parts = { service: this.#service, store: this.store, connection: this.#connection }
+    return resetHandler(parts, typeof handler === 'string' ? handler : handler.name, to, options)
   }
 
   async rebuild(projection: string | AnyProjection, options: RebuildOptions = {}): Promise<void> {
