@@ -6,7 +6,7 @@ import { ResetRefusedError } from './errors.ts'
 import type { Lease } from './lease-keeper.ts'
 import type { StartPosition } from './start-position.ts'
 import { resolveStartPosition, topicStartAt } from './start-position.ts'
-import { TakenProcessors } from './taken-processors.ts'
+import { refuseHeldMessages, TakenProcessors } from './taken-processors.ts'
 import { positionBehind } from './topic-start.ts'
 
 /** Where a processor was put. */
@@ -34,17 +34,19 @@ export async function resetOnLog(
   const position = await resolveStartPosition(store, to)
   if (!Number.isSafeInteger(position) || position < 0 || position > head)
     throw new ResetRefusedError(`there is no position ${position}: the log ends at ${head}`)
-  const before = await checkpointsOf(store)
-  await using taken = new TakenProcessors(store)
-  for (const processor of processors) {
-    const lease = await taken.take(processor, position, { fromOwner: true })
-    const reached = Math.min(finishedUpTo(lease), head)
-    if (position < reached && !replay)
-      throw new ResetRefusedError(
-        `${processor} has handled events up to position ${reached}, and from ${position} on it would handle them again: say \`replay\` if that is what you want`,
-      )
+  const refuseRepetition = (processor: string, finished: number): void => {
+    const reached = Math.min(finished, head)
+    if (position >= reached || replay) return
+    throw new ResetRefusedError(
+      `${processor} has handled events up to position ${reached}, and from ${position} on it would handle them again: say \`replay\` if that is what you want`,
+    )
   }
-  await taken.refuseHeldMessages()
+  const before = await checkpointsOf(store)
+  for (const processor of processors) refuseRepetition(processor, before.get(processor) ?? 0)
+  await refuseHeldMessages(store, processors)
+  await using taken = new TakenProcessors(store)
+  for (const processor of processors) refuseRepetition(processor, finishedUpTo(await taken.take(processor, position, { fromOwner: true })))
+  await refuseHeldMessages(store, processors)
   const places: ResetPlace[] = []
   for (const processor of processors) {
     await taken.put(processor, position)
@@ -80,14 +82,16 @@ export async function resetOnTopic(
   await using taken = new TakenProcessors(store)
   if (capabilities.ordering !== 'partition') {
     await taken.take(name, 0, { fromOwner: false })
-    await taken.refuseHeldMessages()
+    await refuseHeldMessages(store, [name])
     if (replay) await taken.forgetFinished()
     taken.refuseIfLost()
     const places = await connection.resetGroup(topic.name, group, startAt)
     return places.map(({ messages }) => ({ processor: name, from: undefined, to: undefined, behind: messages }))
   }
-  for (const processor of before.keys()) if (processor.startsWith(`${name}/`)) await taken.take(processor, 0, { fromOwner: true })
-  await taken.refuseHeldMessages()
+  const known = [...before.keys()].filter((processor) => processor.startsWith(`${name}/`))
+  await refuseHeldMessages(store, known)
+  for (const processor of known) await taken.take(processor, 0, { fromOwner: true })
+  await refuseHeldMessages(store, known)
   const places = await connection.resetGroup(topic.name, group, startAt)
   // In this order a group that is new is complete when its partition 0 is there, as when it is started.
   for (const { partition, after } of places.toReversed())

@@ -37,28 +37,13 @@ export class TakenProcessors implements AsyncDisposable {
     if (known) return known
     const lease = await this.#keeper.claim(processor, startAt, { takesOver: fromOwner })
     if ('heldBy' in lease) {
-      const who = lease.heldBy.startsWith(resetter) ? 'is being reset by somebody else' : 'is running, and its broker cannot take from it what it holds'
+      const who = lease.heldBy.startsWith(resetter)
+        ? 'is being reset by somebody else'
+        : 'is running, and its broker cannot take from it what it holds'
       throw new ResetRefusedError(`${processor} ${who} (${lease.heldBy}): try it again when that has ended`)
     }
     this.#leases.set(processor, lease)
     return lease
-  }
-
-  /**
-   * Messages that wait for another attempt, or behind one, are neither before nor behind a place: a reset would handle them twice and out of order, or never.
-   * @throws ResetRefusedError that names some
-   */
-  async refuseHeldMessages(): Promise<void> {
-    if (this.#leases.size === 0) return
-    const filter = { processor: this.names, state: ['retrying', 'parked', 'waiting'] } as const
-    const { documents, next } = await new DeadLetters(this.#store).list(filter)
-    const [first] = documents
-    if (!first) return
-    const count = `${documents.length}${next === undefined ? '' : ' or more'}`
-    throw new ResetRefusedError(
-      `${first.processor} holds messages back (${count}, the first is ${first.id}), which a reset would handle twice or never: have them tried again, or ` +
-        'discard them, with `headwater dead-letters` or `app.deadLetters`, and then reset',
-    )
   }
 
   /** Forgets which messages the processors have finished. */
@@ -86,4 +71,21 @@ export class TakenProcessors implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#keeper.stop()
   }
+}
+
+/**
+ * Messages that wait for another attempt, or behind one, are neither before nor behind a place: a reset would handle them twice and out of order, or never. To be asked
+ * before the processors are taken, so that nobody is disturbed for nothing, and while they are, since only then nothing is added.
+ * @throws ResetRefusedError that names one
+ */
+export async function refuseHeldMessages(store: EventStore, processors: readonly string[]): Promise<void> {
+  if (processors.length === 0) return
+  const { documents, next } = await new DeadLetters(store).list({ processor: processors, state: ['retrying', 'parked', 'waiting'] })
+  const [first] = documents
+  if (!first) return
+  const count = `${documents.length}${next === undefined ? '' : ' or more'}`
+  throw new ResetRefusedError(
+    `${first.processor} holds messages back (${count}, the first is ${first.id}), which a reset would handle twice or never: have them tried again, or ` +
+      'discard them, with `headwater dead-letters` or `app.deadLetters`, and then reset',
+  )
 }

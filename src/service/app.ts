@@ -118,7 +118,7 @@ export interface App<Handled extends string, Answered extends string> extends As
    * that follow from the message, so a message that led to events before leads to none now, not even to others (a log line says where they differ); only one that
    * led to none can. A command that was carried out is not carried out again, one that was rejected is tried anew, and one with other data than then is an error.
    *
-   * Dead letters of state `'dead'` stay as they are, though their messages may now succeed.
+   * What is being handled while the place changes is handled again, as when a process dies. Dead letters of state `'dead'` stay as they are, though their messages may now succeed.
    * @throws ResetRefusedError while messages are held back, where the broker must not lose what somebody consumes at this moment (NATS: stop the service first), and
    * on the log for a way back without `replay`; UnsupportedByTransportError where the broker keeps no history (RabbitMQ, SQS); InvalidDefinitionError for a position of a topic
    */
