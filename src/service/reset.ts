@@ -95,6 +95,6 @@ async function record(
 }
 
 export function describeStart(start: StartPosition): string {
-  if (typeof start === 'string') return start
+  if (typeof start === 'string') return start === 'now' ? 'now' : 'the beginning'
   return 'time' in start ? start.time.toISOString() : `position ${start.after}`
 }
