@@ -27,6 +27,8 @@ import type { TopicLag } from '../processing/topic-processor.ts'
 import { TopicProcessor } from '../processing/topic-processor.ts'
 import type { AlertWatch } from './alerts.ts'
 import type { CommandBus } from './command-bus.ts'
+import type { EventReference } from './event-position.ts'
+import { positionOfEvent } from './event-position.ts'
 import type { RemoteResult } from './remote-commands.ts'
 import type { DispatchOptions, RequestOptions, Requests } from './requests.ts'
 import type { Messaging } from './messaging.ts'
@@ -36,8 +38,11 @@ import type { Service } from './service.ts'
 import { watchQuery } from './watch.ts'
 
 export interface QueryOptions {
-  /** Waits until the read model holds everything up to this position: that of a command's outcome, to read one's own write. */
-  readonly atLeast?: number
+  /**
+   * Waits until the read model holds everything up to this position: that of a command's outcome, to read one's own write; or up to this event of the log, which need
+   * not be there yet: one that was published by way of an outbox, of which only the id is known.
+   */
+  readonly atLeast?: number | EventReference
   /** How long to wait for that. Default: 5,000. */
   readonly timeoutMs?: number
 }
@@ -219,7 +224,8 @@ export class RunningApp {
   async query(query: AnyQuery, input: unknown, { atLeast = 0, timeoutMs = 5_000 }: QueryOptions = {}): Promise<unknown> {
     const params = validate(query.params, input, query.name)
     const readModel = this.#readModel(query.from)
-    await readModel.waitFor(atLeast, timeoutMs)
+    if (typeof atLeast === 'number') await readModel.waitFor(atLeast, timeoutMs)
+    else await this.#waitForEvent(readModel, atLeast, timeoutMs)
     return query.answer(params as never, readModel.documents as never)
   }
 
@@ -306,6 +312,13 @@ export class RunningApp {
     await this.#context.leases.stop()
     await this.#context.tail.stop()
     await this.store.close()
+  }
+
+  async #waitForEvent(readModel: ReadModel, { eventId, source = this.#service.name }: EventReference, timeoutMs: number): Promise<void> {
+    const { clock } = this.store.environment
+    const deadlineMs = clock.now() + timeoutMs
+    const position = await positionOfEvent(this.#context, { id: eventId, source }, timeoutMs)
+    await readModel.waitFor(position, Math.max(0, deadlineMs - clock.now()))
   }
 
   #readModel(projection: string | AnyProjection): ReadModel {

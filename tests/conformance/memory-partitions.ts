@@ -43,9 +43,10 @@ export class PartitionedTopic implements MemoryTopic {
     return this.#group(options.group).join(options)
   }
 
-  resetGroup(_group: string, startAt: StartAt): readonly GroupPlace[] {
+  resetGroup(group: string, startAt: StartAt): readonly GroupPlace[] {
     return this.#logs.map((log, partition) => {
       const next = log.indexOf(startAt)
+      this.#group(group).committed.set(partition, next - 1)
       return { partition, after: next - 1, messages: log.end - next }
     })
   }

@@ -155,7 +155,9 @@ function startsOnce(freshTransport: () => Promise<Transport> | Transport): void 
     async () => {
       const { handled, publish, start } = await world(await freshTransport(), 'now')
       await publish(0, 1)
-      await (await start()).stop()
+      const first = await start()
+      await eventually(async () => expect((await first.lag()).map(({ messages }) => messages)).toEqual([0]))
+      await first.stop()
       await publish(2, 3)
       const app = await start()
       await publish(4)
