@@ -185,7 +185,7 @@ export interface Partition {
 
   /**
    * Messages in their order, in batches as they come, for ever; it ends when `revoked` is aborted. `after` is the offset of the last message that is
-   * finished, where the broker counts them; without it the partition is read from `startAt`. An offset that is no longer kept is an error, since
+   * finished, where the broker counts them, or -1 to read from the first of all; without it the partition is read from `startAt`. An offset that is no longer kept is an error, since
    * messages have been lost.
    * @throws OffsetOutOfRangeError
    */

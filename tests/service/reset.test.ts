@@ -132,9 +132,9 @@ describeOnEveryStore('resetting a handler of the log', (fresh) => {
 let topics = 0
 
 /** A service that publishes, and one that books what it gets from it. */
-async function world(transport: Transport, startAt?: StartPosition) {
+async function world(transport: Transport, startAt?: StartPosition, check?: (n: number) => void) {
   const topic = defineTopic(`reset-${process.pid}-${Date.now().toString(36)}-${++topics}`, { events: [Placed], partitions: 1 })
-  const { book, handled } = handlerFor(startAt === undefined ? {} : { startAt })
+  const { book, handled } = handlerFor(startAt === undefined ? {} : { startAt }, check)
   const orders = await startForTest(defineService('orders', { publishes: [topic] }), { storage: await freshSqlite(), transport })
   const payments = defineService('payments', { handlers: [book], subscribes: [topic] })
   const storage: Storage = await freshSqlite()
@@ -272,6 +272,34 @@ describe('where a new handler of a topic begins', () => {
 
   test('when its first start broke off before partition 0 was written, where it then begins', async () => {
     expect(await started('0')).toEqual(['a 3', 'b 2', 'b 3'])
+  })
+})
+
+describe('resetting a handler of a topic that holds messages back', () => {
+  test.each(['partition', 'queue'] as const)('is refused until they are dealt with (%s)', async (ordering) => {
+    let isBroken = true
+    const { handled, publish, start, topic } = await world(new MemoryBroker({ ordering, keepsHistory: true }), 'beginning', (n) => {
+      if (isBroken && n === 1) throw new PermanentError('not this one')
+    })
+    const app = await start()
+    await publish(0, 1, 2, 4)
+    await eventually(async () => expect((await app.deadLetters.list()).documents).toHaveLength(2))
+    await app.stop()
+    const idle = await start({ run: [] })
+    for (const to of ['beginning', 'now'] as const)
+      await expect(idle.reset('book', to, { by, replay: true })).rejects.toThrow('holds messages back (2')
+    isBroken = false
+    const again = await start()
+    const [parked] = (await again.deadLetters.list({ state: 'parked' })).documents
+    expect(parked?.processor).toBe(`handler:book@${topic.name}${ordering === 'partition' ? '/0' : ''}`)
+    await again.deadLetters.retry(parked!.id, { by })
+    await eventually(async () => expect(ascending(await booked(again))).toEqual([0, 1, 2, 4]))
+    await again.stop()
+    handled.length = 0
+    await idle.reset('book', 'beginning', { by, replay: true })
+    const last = await start()
+    await eventually(() => expect(inOrder(handled)).toEqual([[0], [1, 4], [2]]))
+    expect((await last.deadLetters.list()).documents).toEqual([])
   })
 })
 
