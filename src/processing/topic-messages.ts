@@ -16,6 +16,8 @@ export interface TopicMessagesParts {
   readonly partition: Partition
   /** True when the consumer keeps the offsets: a position is an offset and one. Else messages are numbered as they come. */
   readonly keepsOffsets: boolean
+  /** Whether what was finished is remembered, so that it is recognised when it comes again. */
+  readonly remembers: boolean
   readonly store: EventStore
 }
 
@@ -25,16 +27,17 @@ const names = ['id', 'source', 'type', 'stream'] as const
 
 /** A partition of a topic as the source of a handler's messages. They may come more than once, and are copied when they are held. */
 export class TopicMessages implements MessageSource {
-  readonly repeats = true
+  readonly repeats: boolean
   readonly renumbers: boolean
   readonly #parts: TopicMessagesParts
-  /** What the events were made of, for as long as they are on their way. */
-  readonly #received = new WeakMap<RecordedEvent, ReceivedMessage>()
+  /** What the events were made of, by their positions, until they are finished. (A WeakMap of the events would cost the garbage collector more than all else here.) */
+  readonly #received = new Map<number, ReceivedMessage>()
   readonly #unknownTypes = new Set<string>()
   #finishedCount = 0
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
+    this.repeats = parts.remembers
     this.renumbers = !parts.keepsOffsets
   }
 
@@ -47,7 +50,7 @@ export class TopicMessages implements MessageSource {
     const { keepsOffsets, partition } = this.#parts
     let position = after
     yield { events: [], through: position, isLast: true }
-    for await (const messages of until(signal, partition.read(keepsOffsets && after > 0 ? after - 1 : undefined))) {
+    for await (const messages of until(signal, partition.read(keepsOffsets ? after - 1 : undefined))) {
       const events: RecordedEvent[] = []
       const problems: Problem[] = []
       const unwanted: ReceivedMessage[] = []
@@ -57,7 +60,7 @@ export class TopicMessages implements MessageSource {
         if (!read) unwanted.push(message)
         else if ('error' in read) problems.push(read)
         else events.push(read)
-        if (read) this.#received.set('error' in read ? read.event : read, message)
+        if (read) this.#received.set(position, message)
       }
       this.#finishedCount += unwanted.length
       if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted).catch(() => undefined)
@@ -66,7 +69,7 @@ export class TopicMessages implements MessageSource {
   }
 
   originOf(event: RecordedEvent): Origin | undefined {
-    const message = this.#received.get(event)
+    const message = this.#received.get(event.position)
     if (!message) return undefined
     const { topic, partition = null, offset = null, headers, attributes } = message
     return {
@@ -85,9 +88,11 @@ export class TopicMessages implements MessageSource {
 
   finished(events: readonly RecordedEvent[]): void {
     const messages: ReceivedMessage[] = []
-    for (const event of events) {
-      const message = this.#received.get(event)
-      if (message) messages.push(message)
+    for (const { position } of events) {
+      const message = this.#received.get(position)
+      if (!message) continue
+      messages.push(message)
+      this.#received.delete(position)
     }
     this.#finishedCount += messages.length
     // Should it fail they come again, and are recognised.

@@ -3,8 +3,9 @@ import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { Environment } from '../../observability/environment.ts'
 import { describeError } from '../../observability/log.ts'
 import type { Client } from './client.ts'
-import type { Given, Held, Holdings } from './holdings.ts'
+import type { Held, Holdings } from './holdings.ts'
 import { escapeName } from './names.ts'
+import type { Given } from './wire.ts'
 
 /** What the server says of a message that it gives up. */
 interface Advisory {
@@ -109,8 +110,8 @@ export class GivenUp {
 }
 
 /** As if it had been given out once more, with the address to which an answer would have gone, from which its number and time are read. */
-function asGiven({ data, header, seq, timestamp }: StoredMsg, stream: string, consumer: string, deliveries: number): Given {
-  return { reply: `$JS.ACK.${stream}.${consumer}.${deliveries}.${seq}.0.${nanosecondsOf(timestamp)}.0`, headers: header, data }
+function asGiven({ data, header, seq, subject, timestamp }: StoredMsg, stream: string, consumer: string, deliveries: number): Given {
+  return { subject, reply: `$JS.ACK.${stream}.${consumer}.${deliveries}.${seq}.0.${nanosecondsOf(timestamp)}.0`, headers: header, data }
 }
 
 /** Of a time as the server writes it: `2026-11-21T18:00:00.123456789Z`. */
