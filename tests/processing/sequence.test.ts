@@ -116,7 +116,9 @@ function keepsOrder(freshTransport: () => Promise<Transport>, fresh: FreshStorag
     expect(metrics.value('headwater_messages_stale_total', { processor: processor! })).toBe(0)
     expect(metrics.value('headwater_sequence_waiting', { processor: processor! })).toBe(0)
     // Nothing is left that the broker would give out again.
-    await eventually(async () => expect((await connection.lag(topic.name, 'books.book')).every(({ messages: left }) => left === 0)).toBe(true))
+    await eventually(async () =>
+      expect((await connection.lag(topic.name, 'books.book')).every(({ messages: left }) => left === 0)).toBe(true),
+    )
   })
 }
 
