@@ -46,7 +46,6 @@ export class SequenceStore {
 
   /** After it they are there until the next call: in one statement, and in none when all of them were used not long ago. */
   async load(streams: ReadonlySet<string>): Promise<void> {
-    this.#forget()
     const missing: string[] = []
     for (const stream of streams) {
       const known = this.#sequences.get(stream)
@@ -56,6 +55,7 @@ export class SequenceStore {
       } else missing.push(stream)
     }
     if (missing.length === 0) return
+    this.#forget(streams)
     const keys = missing.map((stream) => this.#keyOf(stream))
     const found = await this.#store.driver.documents.get(collection.id, keys)
     for (const [index, stream] of missing.entries()) {
@@ -74,11 +74,11 @@ export class SequenceStore {
     return { collection: collection.id, key: this.#keyOf(stream), document: JSON.stringify(document), fields: [], words: null }
   }
 
-  #forget(): void {
+  #forget(except: ReadonlySet<string>): void {
     let tooMany = this.#sequences.size - keptSequences
     for (const [stream, sequence] of this.#sequences) {
       if (tooMany <= 0) return
-      if (!sequence.isIdle) continue
+      if (!sequence.isIdle || except.has(stream)) continue
       this.#sequences.delete(stream)
       tooMany--
     }
