@@ -97,7 +97,7 @@ export type { ProcessorState, ProcessorStatus } from './processing/processor.ts'
 export type { StartPosition } from './processing/start-position.ts'
 
 export { defineTopic } from './transport/topic.ts'
-export type { ForeignMessage, ReadForeign, Topic, TopicOptions, WireMode } from './transport/topic.ts'
+export type { ForeignMessage, ReadForeign, SequenceOptions, SequenceRules, Topic, TopicOptions, WireMode } from './transport/topic.ts'
 export type {
   ConnectOptions,
   OutgoingMessage,

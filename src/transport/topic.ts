@@ -17,11 +17,11 @@ export interface TopicOptions extends Omit<TopicSpec, 'name'> {
   /** Of messages that are no CloudEvents: what they say. Default: they become dead letters. */
   readonly read?: ReadForeign
   /**
-   * Whether messages carry numbers that count 1, 2, 3 … in each stream, without holes, and each handler gets them in that order whatever order they come in. What
-   * a service of Headwater publishes has them (the event's version in its stream), provided that all events of the stream go over the topic; of others it is
-   * the attribute `sequence` of their CloudEvents, or what `read` says. A message that comes too early waits for those before it, in memory; one that comes after
-   * its turn is dropped and counted. Messages without a number are in no order. How far each handler has come in each stream is kept for ever, in a small document of its
-   * store: what has some million streams and ends most of them is better left unsequenced. Default: false.
+   * Whether messages carry numbers that count 1, 2, 3 … in each stream, without holes, and handlers get those of a stream in that order whatever order they come
+   * in. What a service of Headwater publishes has them (an event's version in its stream), where all events of its streams go over the topic; of others it
+   * is the attribute `sequence` of their CloudEvents, or what `read` says. A message that is early waits in memory for those before it, one that comes after its
+   * turn is dropped and counted, and one without a number is in no order. Which numbers a handler is done with is kept with its work, in one small document a
+   * stream and handler (on Kafka: and partition), for ever. Default: false.
    */
   readonly sequenced?: boolean | SequenceOptions
 }
@@ -58,6 +58,8 @@ export type ReadForeign = (message: ForeignMessage) => {
   readonly time?: Date
   /** Its number among the messages of its key, from 1; for a topic that is `sequenced`. Default: none. */
   readonly sequence?: number
+  /** Which messages belong together: the stream of the event is `<topic>:<key>`. Default: the key that the broker knows, if there is one. */
+  readonly key?: string
 }
 
 /** What services agree on: which events are published under which name, and how they are kept apart and in order. */

@@ -45,7 +45,7 @@ export function decodeMessage(message: ReceivedMessage, position: number, topic:
   if (!Number.isSafeInteger(sequence) || sequence < 0)
     throw new UnreadableMessageError(`its sequence is ${sequence}, not a whole number from 1`)
   return {
-    ...placeOf(message, position),
+    ...placeOf({ ...message, key: foreign.key ?? message.key }, position),
     version: sequence,
     type: foreign.type,
     data: foreign.data,
