@@ -47,10 +47,8 @@ const ordinary = fc.record({
   late: fc.integer({ min: 0, max: 12 }),
 })
 const troubled = fc.record({
-  ...{
-    key: fc.constantFrom(...keys),
-    how: fc.constantFrom<Plan['how']>('ok', 'ok later', 'fails once', 'fails for good', 'for others', 'unreadable'),
-  },
+  key: fc.constantFrom(...keys),
+  how: fc.constantFrom<Plan['how']>('ok', 'ok later', 'fails once', 'fails for good', 'for others', 'unreadable'),
   isLost: fc.integer({ min: 0, max: 6 }).map((value) => value === 0),
   copyAfter: fc.integer({ min: 0, max: 16 }),
   isTwin: fc.boolean(),

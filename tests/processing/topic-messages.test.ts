@@ -112,17 +112,15 @@ describe('the numbers of a sequenced topic', () => {
 
   async function pageOf(options: Partial<TopicOptions>, messages: readonly Partial<ReceivedMessage>[]): Promise<MessagePage> {
     const given = messages.map((one, offset) => ({
-      ...{
-        id: undefined,
-        key: 'k',
-        attributes: {},
-        headers: {},
-        body: Buffer.from('{"n":1}'),
-        topic: 't',
-        partition: 0,
-        offset,
-        timeMs: 0,
-      },
+      id: undefined,
+      key: 'k',
+      attributes: {},
+      headers: {},
+      body: Buffer.from('{"n":1}'),
+      topic: 't',
+      partition: 0,
+      offset,
+      timeMs: 0,
       ...one,
     }))
     const source = await sourceOf(partitionOf(given), defineTopic('t', { events, ...options }))
