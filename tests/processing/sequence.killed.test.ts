@@ -35,8 +35,8 @@ function keepsOrder(kind: string, where: string, transport: Transport, count: nu
       const event = { ...place, id, type: 'Asked', source: 'elsewhere', schemaVersion: 1, time: new Date(0), data }
       return encodeMessage({ ...event, correlationId: id, causationId: id, metadata: {}, tags: [] }, topic)
     })
-    // Each fifth is late by some places of its key.
-    const sent = messages.map((message, n) => ({ message, at: n % 5 === 2 ? n + 3 * keyCount + 0.5 : n }))
+    // Each seventh is late by some places of its key.
+    const sent = messages.map((message, n) => ({ message, at: n % 7 === 2 ? n + 3 * keyCount + 0.5 : n }))
     const late = sent.toSorted((a, b) => a.at - b.at).map(({ message }) => message)
     const workers = new Workers(2, storePlace, { kind, where }, { kind: 'topic', where: topic.name, sequenced: true })
     for (let next = 0; next < late.length; next += 100)
