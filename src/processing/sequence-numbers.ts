@@ -25,6 +25,18 @@ export class SequenceNumbers {
     return range && range[0] <= from ? range[1] + 1 : from
   }
 
+  /** How many ranges stand above the number. */
+  rangesAbove(number: number): number {
+    const index = this.#indexOf(number)
+    const range = this.#ranges[index]
+    return this.#ranges.length - index - (range && range[0] <= number ? 1 : 0)
+  }
+
+  /** The lowest one above a number that is not there; Infinity when there is none. */
+  firstAbove(missing: number): number {
+    return this.#ranges[this.#indexOf(missing)]?.[0] ?? Infinity
+  }
+
   add(first: number, last: number = first): void {
     if (last < first) return
     const ranges = this.#ranges

@@ -91,11 +91,17 @@ export class Sequence {
     this.#next = this.#done.firstMissing(this.#next)
   }
 
-  /** The turn is that of the lowest number that waits. */
+  /** Gaps behind which nobody waits, but other numbers are done with. */
+  get gaps(): number {
+    return this.#done.rangesAbove(this.#next)
+  }
+
+  /** The turn is that of the lowest number that waits; where none does, of what comes behind the first gap. To be called when there is a gap. */
   giveUpGap(): Gap {
     const expected = this.#next
     let found = Infinity
     for (const number of this.#early.keys()) found = Math.min(found, number)
+    if (found === Infinity) found = this.#done.firstAbove(expected)
     this.finish(expected, found - 1)
     return { expected, found }
   }

@@ -80,7 +80,11 @@ export class Sequences {
   }
 
   advance(event: RecordedEvent): void {
-    if (isNumbered(event)) this.#takeWaiting(this.#sequences.get(event.stream))
+    if (!isNumbered(event)) return
+    const sequence = this.#sequences.get(event.stream)
+    this.#takeWaiting(sequence)
+    // Where nobody waits, gaps have all the time; but each makes what is written of the stream longer.
+    if (sequence.gaps > this.#parts.order.maxWaiting) this.#giveUp(sequence, 'there are too many gaps')
   }
 
   /** A message that was finished before: what is written of its stream says so already, but where numbers did not count then. */
@@ -155,11 +159,11 @@ export class Sequences {
 
   /** Looks after those who wait, until nobody does. */
   async #watch(): Promise<void> {
-    const { signal, store, onExpired } = this.#parts
+    const { processor, signal, store, onExpired } = this.#parts
     const { clock } = store.environment
     for (let first = this.#due.first; first; first = this.#due.first) {
       await clock.sleep(this.#dueMs(first) - clock.now(), signal)
-      if (signal.aborted) return
+      if (signal.aborted) return store.environment.metrics.gauge('headwater_sequence_waiting', 0, { processor })
       let hasExpired = false
       for (let due = this.#due.first; due && this.#dueMs(due) <= clock.now(); due = this.#due.first) {
         this.#giveUp(due, 'it did not come in time')

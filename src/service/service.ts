@@ -108,14 +108,8 @@ function check(service: string, parts: ServiceParts): void {
     if (!handled.has(type)) throw new InvalidDefinitionError(`${service}: it accepts ${type}, which nothing in it handles`)
   for (const topic of publishes)
     if (topic.sequenced) {
-      for (const { name, events } of parts.aggregates) hasAllOrNone(service, topic, `the aggregate ${name}`, Object.keys(events))
-      for (const { name, emits } of handlers)
-        hasAllOrNone(
-          service,
-          topic,
-          `the handler ${name}`,
-          emits.map(({ type }) => type),
-        )
+      for (const { name, events } of parts.aggregates) requireAllOrNone(service, topic, `the aggregate ${name}`, Object.values(events))
+      for (const { name, emits } of handlers) requireAllOrNone(service, topic, `the handler ${name}`, emits)
     }
   const definitions = new Map<string, AnyEvent>()
   for (const definition of eventsOf(parts)) {
@@ -129,9 +123,9 @@ function check(service: string, parts: ServiceParts): void {
 }
 
 /** What a topic leaves out of a stream would be missed by all who read it by the numbers. */
-function hasAllOrNone(service: string, { events, name }: Topic, whose: string, types: readonly string[]): void {
-  const missing = types.filter((type) => !Object.hasOwn(events, type))
-  if (missing.length > 0 && missing.length < types.length)
+function requireAllOrNone(service: string, { events, name }: Topic, whose: string, all: readonly AnyEvent[]): void {
+  const missing = all.map(({ type }) => type).filter((type) => !Object.hasOwn(events, type))
+  if (missing.length > 0 && missing.length < all.length)
     throw new InvalidDefinitionError(
       `${service}: the topic ${name} is sequenced, and has some events of ${whose} but not ${missing.join(', ')}, whose numbers would be missed`,
     )

@@ -109,6 +109,24 @@ describe('messages with numbers', () => {
     await run.stop()
   })
 
+  test('gaps behind which nobody waits are given up when they become too many, so that what is kept of a stream stays small', async () => {
+    const { world, broker, begin, figures, settle } = await worldWith({ maxWaiting: 3 })
+    const run = await begin()
+    const others = (...versions: readonly number[]) => broker.send(versions.map((version) => message('a', version, { isForOthers: true })))
+    others(1, 3, 5, 7)
+    await settle()
+    expect(figures().gaps).toBe(0)
+    others(9)
+    await settle()
+    expect(figures().gaps).toBe(1)
+    // It still waits for 4, 6 and 8, and not for 2.
+    broker.send([message('a', 2), message('a', 4), message('a', 6), message('a', 8)])
+    await settle()
+    expect(await world.done()).toEqual({ a: [4, 6, 8] })
+    expect(figures()).toEqual({ gaps: 1, stale: 1, waiting: 0 })
+    await run.stop()
+  })
+
   test('a run that stops waits for nobody, and the next one goes on from where it was', async () => {
     const { world, broker, begin, figures, settle } = await worldWith()
     const first = await begin()
