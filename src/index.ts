@@ -75,7 +75,7 @@ export { BadLineError, TransferError } from './storage/transfer/errors.ts'
 
 export { defineHandler } from './processing/handler.ts'
 export type { Handler, HandlerContext, HandlerOptions } from './processing/handler.ts'
-export type { WhenExhausted } from './processing/lane-options.ts'
+export type { Delivery, WhenExhausted } from './processing/lane-options.ts'
 export { HandlerTimeoutError, PermanentError, ProcessEndedError } from './processing/retry.ts'
 export type { RetryOptions } from './processing/retry.ts'
 export { defineCircuitBreaker } from './processing/circuit-breaker.ts'

@@ -5,7 +5,7 @@ import type { SendResult } from '../message/outcome.ts'
 import { decodeEvent } from '../schema/upcast.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { Breaker } from './circuit-breaker.ts'
-import type { LaneOptions, WhenExhausted } from './lane-options.ts'
+import type { Delivery, LaneOptions, WhenExhausted } from './lane-options.ts'
 import type { RetryOptions } from './retry.ts'
 import { retryPolicy } from './retry.ts'
 import type { StartPosition } from './start-position.ts'
@@ -55,11 +55,8 @@ export interface HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sen
   readonly retry?: RetryOptions
   /** Default: `'park'`. */
   readonly whenExhausted?: WhenExhausted
-  /**
-   * `'at-least-once'`: what it does in the store happens exactly once, what it does outside happens again when an attempt fails or the process dies;
-   * `'at-most-once'`: an event counts as handled before the handler is called, and is discarded when it fails. Default: `'at-least-once'`.
-   */
-  readonly delivery?: 'at-least-once' | 'at-most-once'
+  /** Default: `'exactly-once'`, in the store; what is outside needs `idempotencyKey` for that. */
+  readonly delivery?: Delivery
   /** While what the handler depends on fails, it is not called. Handlers that depend on the same thing share one. */
   readonly breaker?: CircuitBreaker
 }
@@ -137,6 +134,7 @@ function laneOptions<On extends AnyEvent>(
     retry: retryPolicy(retry),
     whenExhausted,
     atMostOnce: delivery === 'at-most-once',
+    remembers: delivery !== 'at-least-once',
     breaker,
   }
 }

@@ -12,7 +12,7 @@ export interface MessageSource {
   readonly renumbers?: boolean
   /** Where messages carry numbers of their streams by which they are put in order, wherever they stand. */
   readonly sequenceOrder?: SequenceOrder | undefined
-  /** What to keep with a copy of the message; undefined where messages stay, and can be found again. */
+  /** What to keep with a copy of the message, until it is finished; undefined where messages stay, and can be found again. */
   originOf(event: RecordedEvent): Origin | undefined
   /** A message that stays where it is. */
   find(position: number): Promise<RecordedEvent | undefined>

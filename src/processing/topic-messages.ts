@@ -19,6 +19,8 @@ export interface TopicMessagesParts {
   readonly keepsOffsets: boolean
   /** Where the topic is sequenced: whether a stream that is new may begin with any number. Default: false. */
   readonly beginsAnywhere?: boolean
+  /** Whether what was finished is remembered, so that it is recognised when it comes again. */
+  readonly remembers: boolean
   readonly store: EventStore
 }
 
@@ -28,17 +30,18 @@ const names = ['id', 'source', 'type', 'stream'] as const
 
 /** A partition of a topic as the source of a handler's messages. They may come more than once, and are copied when they are held. */
 export class TopicMessages implements MessageSource {
-  readonly repeats = true
+  readonly repeats: boolean
   readonly renumbers: boolean
   readonly sequenceOrder: SequenceOrder | undefined
   readonly #parts: TopicMessagesParts
-  /** What the events were made of, for as long as they are on their way. */
-  readonly #received = new WeakMap<RecordedEvent, ReceivedMessage>()
+  /** What the events were made of, by their positions, until they are finished. (A WeakMap of the events would cost the garbage collector more than all else here.) */
+  readonly #received = new Map<number, ReceivedMessage>()
   readonly #unknownTypes = new Set<string>()
   #finishedCount = 0
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
+    this.repeats = parts.remembers
     this.renumbers = !parts.keepsOffsets
     const { beginsAnywhere = false, topic } = parts
     this.sequenceOrder = topic.sequenced && { ...topic.sequenced, beginsAnywhere }
@@ -65,7 +68,7 @@ export class TopicMessages implements MessageSource {
         else if ('error' in read) problems.push(read)
         else if (this.#parts.types.has(read.type)) events.push(read)
         else others.push(read)
-        if (read) this.#received.set('error' in read ? read.event : read, message)
+        if (read) this.#received.set(position, message)
       }
       this.#finishedCount += unwanted.length
       if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted).catch(() => undefined)
@@ -74,7 +77,7 @@ export class TopicMessages implements MessageSource {
   }
 
   originOf(event: RecordedEvent): Origin | undefined {
-    const message = this.#received.get(event)
+    const message = this.#received.get(event.position)
     if (!message) return undefined
     const { topic, partition = null, offset = null, headers, attributes } = message
     return {
@@ -93,9 +96,11 @@ export class TopicMessages implements MessageSource {
 
   finished(events: readonly RecordedEvent[]): void {
     const messages: ReceivedMessage[] = []
-    for (const event of events) {
-      const message = this.#received.get(event)
-      if (message) messages.push(message)
+    for (const { position } of events) {
+      const message = this.#received.get(position)
+      if (!message) continue
+      messages.push(message)
+      this.#received.delete(position)
     }
     this.#finishedCount += messages.length
     // Should it fail they come again, and are recognised.
