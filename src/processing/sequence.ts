@@ -26,6 +26,8 @@ export class Sequence {
   readonly #done: SequenceNumbers
   /** By number, in the order in which they came. */
   readonly #early = new Map<number, EarlyMessage>()
+  /** Further messages that claim the number of one that is here and not done with. */
+  readonly #copies = new Map<number, readonly RecordedEvent[]>()
   #next: number
   /** Messages that were given their turn, or are done with, and are not committed. */
   uncommitted = 0
@@ -65,6 +67,10 @@ export class Sequence {
     return number < this.#next || this.#done.has(number) || this.#early.has(number)
   }
 
+  isDone(number: number): boolean {
+    return this.#done.has(number)
+  }
+
   isNext(number: number): boolean {
     return number === this.#next
   }
@@ -73,6 +79,16 @@ export class Sequence {
   begin(): void {
     this.uncommitted++
     this.#next = this.#done.firstMissing(this.#next + 1)
+  }
+
+  keepCopy(event: RecordedEvent): void {
+    this.#copies.set(event.version, [...(this.#copies.get(event.version) ?? none), event])
+  }
+
+  takeCopies(number: number): readonly RecordedEvent[] {
+    const copies = this.#copies.get(number) ?? none
+    this.#copies.delete(number)
+    return copies
   }
 
   wait(message: EarlyMessage): void {
@@ -106,3 +122,5 @@ export class Sequence {
     return { expected, found }
   }
 }
+
+const none: readonly never[] = []

@@ -60,7 +60,9 @@ export class Sequences {
   arrive(event: RecordedEvent): void {
     if (!isNumbered(event)) return this.#parts.take(event)
     const sequence = this.#sequenceOf(event)
-    if (sequence.isOver(event.version)) this.#drop(sequence, event)
+    if (sequence.isDone(event.version)) this.#drop(event)
+    // It may be the same message once more: a broker that was told that it is finished would forget the one that is not.
+    else if (sequence.isOver(event.version)) sequence.keepCopy(event)
     else if (sequence.isNext(event.version)) this.#takeFrom(sequence, event)
     else this.#wait(sequence, event)
   }
@@ -105,7 +107,12 @@ export class Sequences {
   }
 
   committed(events: readonly RecordedEvent[]): void {
-    for (const event of events) if (this.#uncommitted.delete(event)) this.#sequences.get(event.stream).uncommitted--
+    for (const event of events) {
+      if (!this.#uncommitted.delete(event)) continue
+      const sequence = this.#sequences.get(event.stream)
+      sequence.uncommitted--
+      for (const copy of sequence.takeCopies(event.version)) this.#drop(copy)
+    }
   }
 
   #sequenceOf({ stream, version }: RecordedEvent): Sequence {
@@ -149,7 +156,7 @@ export class Sequences {
     }
   }
 
-  #drop(sequence: Sequence, event: RecordedEvent): void {
+  #drop(event: RecordedEvent): void {
     const { processor, store, drop } = this.#parts
     const { id, stream, version } = event
     store.environment.metrics.count('headwater_messages_stale_total', 1, { processor })

@@ -27,11 +27,17 @@ export class BrokerModel {
   readonly acknowledged = new Set<string>()
   readonly #pageSize: () => number
   readonly #sequenceOrder: SequenceOrder | undefined
+  readonly #remembers: boolean
   #bell = Promise.withResolvers<void>()
 
-  constructor(kind: SourceKind, pageSize: () => number, sequenceOrder?: SequenceOrder) {
+  constructor(
+    kind: SourceKind,
+    pageSize: () => number,
+    { sequenceOrder, remembers = true }: { readonly sequenceOrder?: SequenceOrder; readonly remembers?: boolean } = {},
+  ) {
     this.kind = kind
     this.#sequenceOrder = sequenceOrder
+    this.#remembers = remembers
     this.#pageSize = pageSize
   }
 
@@ -45,7 +51,7 @@ export class BrokerModel {
     const { kind } = this
     const eventOf = (index: number, position: number): RecordedEvent => recorded(this.sent[index]!, position)
     return {
-      repeats: kind !== 'log',
+      repeats: kind !== 'log' && this.#remembers,
       renumbers: kind === 'queue',
       sequenceOrder: this.#sequenceOrder,
       read: (after, signal) => this.#read(after, signal, eventOf),

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import type { Log } from '../../src/observability/log.ts'
 import type { MetricName } from '../../src/observability/metrics.ts'
+import type { Delivery } from '../../src/processing/lane-options.ts'
 import { PermanentError } from '../../src/processing/retry.ts'
 import type { Sent } from './broker-model.ts'
 import { BrokerModel } from './broker-model.ts'
@@ -130,14 +131,17 @@ const laneKeys: Record<Lanes, WorkOptions> = {
   finer: { key: ({ data }) => `${data.key}${data.n}` },
 }
 
-async function runThrough(given: Scenario, kind: 'partition' | 'queue', delivery: 'at-least-once' | 'at-most-once' = 'at-least-once') {
+async function runThrough(given: Scenario, kind: 'partition' | 'queue', delivery: Delivery = 'exactly-once') {
   const { plans, endings, concurrency, pageSize, stepMs, lanes, waitMs = 1e9, maxWaiting = 1_000 } = given
   const gaps: LoggedGap[] = []
   const log: Log = (_level, message, fields) => {
     if (message.startsWith('a gap in a sequence')) gaps.push(fields as unknown as LoggedGap)
   }
   const world = await LaneWorld.open(undefined, log)
-  const broker = new BrokerModel(kind, () => pageSize, { waitMs, maxWaiting, beginsAnywhere: false })
+  const broker = new BrokerModel(kind, () => pageSize, {
+    sequenceOrder: { waitMs, maxWaiting, beginsAnywhere: false },
+    remembers: delivery !== 'at-least-once',
+  })
   const messages = messagesOf(plans)
   const planOf = new Map(messages.map(({ key, version, plan }) => [`${key}${version}`, plan]))
   const tries = new Map<string, number>()
@@ -202,6 +206,17 @@ async function runThrough(given: Scenario, kind: 'partition' | 'queue', delivery
 const sorted = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)
 
 for (const kind of ['partition', 'queue'] as const) {
+  test(`${kind}: without an inbox, numbers tell what was handled`, { timeout: 120_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(patient, async (given) => {
+        const { done, gapCount } = await runThrough({ ...given, lanes: 'stream' }, kind, 'at-least-once')
+        expect(done).toEqual(wantedOf(given.plans, () => true))
+        expect(gapCount).toBe(0)
+      }),
+      { numRuns: 100 },
+    )
+  })
+
   test(
     `${kind}: what comes at last is handled once and in the order of its numbers, and nothing is missed`,
     { timeout: 120_000 },

@@ -28,7 +28,8 @@ async function worldWith(order: Partial<SequenceOrder> = {}) {
   const warnings: unknown[] = []
   const log: Log = (level, text, fields) => void (level === 'warn' && warnings.push({ text, ...fields }))
   const world = await LaneWorld.open(memory(), log)
-  const broker = new BrokerModel('queue', () => 100, { waitMs: 30_000, maxWaiting: 1_000, beginsAnywhere: false, ...order })
+  const sequenceOrder = { waitMs: 30_000, maxWaiting: 1_000, beginsAnywhere: false, ...order }
+  const broker = new BrokerModel('queue', () => 100, { sequenceOrder })
   const begin = () => world.begin(() => broker.source(), {}, emitDone)
   const { processor } = world
   const figures = () => ({
