@@ -10,6 +10,7 @@ import type { OperatorAction } from './operator-action.ts'
 import type { ProcessingContext, ProcessorStatus, Runner, Tenure } from './processor.ts'
 import { Processor } from './processor.ts'
 import { topicStartAt } from './start-position.ts'
+import { writeStarts } from './topic-start.ts'
 import { TopicMessages } from './topic-messages.ts'
 
 export interface TopicProcessorParts {
@@ -70,11 +71,13 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
 
   /** @throws UnknownTopicError, UnsupportedByTransportError */
   async start(): Promise<void> {
-    const { caller, connection, group, name, topic } = this.#parts
-    await connection.ensureGroup(topic.name, group, topicStartAt(caller.handler.startAt, connection.capabilities, name))
-    if (connection.capabilities.ordering === 'partition')
+    const { caller, connection, context, group, name, topic } = this.#parts
+    const startAt = topicStartAt(caller.handler.startAt, connection.capabilities, name)
+    await connection.ensureGroup(topic.name, group, startAt)
+    if (connection.capabilities.ordering === 'partition') {
+      await writeStarts({ name, group, topic: topic.name, startAt, connection, context })
       this.#subscription = await this.#subscribe((partition) => this.#runPartition(partition))
-    else this.#runQueue()
+    } else this.#runQueue()
   }
 
   async lag(): Promise<readonly TopicLag[]> {
@@ -91,6 +94,7 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
   async #runPartition(partition: Partition): Promise<void> {
     const { caller, context, name } = this.#parts
     const runner = new LaneRunner(caller, () => this.#messagesOf(partition), caller.handler.lanes, context)
+    // One without a checkpoint is newer than the group: nothing of it was seen.
     const processor = new Processor(
       { name: `${name}/${partition.number}`, runner, startAt: 'beginning', takesOver: true, isOnLog: false },
       context,

@@ -45,20 +45,20 @@ export function runHandlers(
   const shardedProcessors: ShardedProcessor[] = []
   const laneRunners: LaneRunner[] = []
   for (const handler of [...service.parts.handlers, ...ownHandlers(service, connection)]) {
-    const name = `handler:${handler.name}`
+    const name = processorOf(handler)
     const caller = new HandlerCaller(handler, context.store, sendCommand)
-    for (const topic of topics.filter(({ events }) => caller.types.some((type) => Object.hasOwn(events, type))))
+    const { ownTypes: own, ...from } = sourcesOf(handler, topics)
+    for (const topic of from.topics)
       topicProcessors.push(
         new TopicProcessor({
-          name: `${name}@${topic.name}`,
-          group: `${service.name}.${handler.name}`,
+          name: topicProcessorOf(handler, topic),
+          group: groupOf(service, handler),
           topic,
           caller,
           connection: connection!,
           context,
         }),
       )
-    const own = caller.types.filter((type) => !topics.some(({ events }) => Object.hasOwn(events, type)))
     if (own.length === 0) continue
     const { keyOf } = handler.lanes
     if (handler.shards > 1) {
@@ -75,6 +75,32 @@ export function runHandlers(
     processors.push(new Processor({ name, runner, startAt: handler.startAt ?? 'beginning', ...backoffOf(handler) }, context))
   }
   return { processors, groups: [...topicProcessors, ...shardedProcessors], laneRunners }
+}
+
+/** Where a handler gets its messages: from topics, and those of other types from the log. */
+export function sourcesOf(
+  { on }: AnyHandler,
+  topics: readonly Topic[],
+): { readonly topics: readonly Topic[]; readonly ownTypes: readonly string[] } {
+  const types: readonly string[] = [...new Set<string>(on.map(({ type }: { readonly type: string }) => type))]
+  return {
+    topics: topics.filter(({ events }) => types.some((type) => Object.hasOwn(events, type))),
+    ownTypes: types.filter((type) => !topics.some(({ events }) => Object.hasOwn(events, type))),
+  }
+}
+
+export function processorOf({ name }: AnyHandler): string {
+  return `handler:${name}`
+}
+
+/** Where the transport has partitions, each has a processor of its own: with its number behind this name. */
+export function topicProcessorOf(handler: AnyHandler, topic: Topic): string {
+  return `${processorOf(handler)}@${topic.name}`
+}
+
+/** Who consumes, as the broker knows them. */
+export function groupOf(service: { readonly name: string }, { name }: AnyHandler): string {
+  return `${service.name}.${name}`
 }
 
 /** @throws InvalidDefinitionError when a handler has run with another number of shards */
