@@ -20,6 +20,7 @@ const collection: CollectionSpec = {
 
 /** Sequences that nobody uses at the moment are kept in memory up to so many. */
 const keptSequences = 10_000
+const forgottenAtOnce = 1_000
 
 const prepared = new WeakMap<EventStore, Promise<void>>()
 
@@ -30,6 +31,26 @@ export function prepareSequences(store: EventStore): Promise<void> {
   // What failed is tried again by whoever asks next.
   known.catch(() => prepared.delete(store))
   return known
+}
+
+/** Forgets what a processor is done with, so that it takes everything again. To be called while nobody runs it. */
+export async function forgetSequences(store: EventStore, processor: string): Promise<void> {
+  const { documents } = store.driver
+  if ((await documents.list(collection.projection)).length === 0) return
+  const prefix = keyOf(processor, '')
+  for (;;) {
+    // Keys ascend byte by byte: those that begin alike stand together.
+    const page = await documents.find(collection.id, {
+      where: [],
+      sort: [],
+      limit: forgottenAtOnce,
+      after: { sortValues: [], key: prefix },
+    })
+    const own = page.filter(({ key }) => key.startsWith(prefix))
+    if (own.length === 0) return
+    const removals = own.map(({ key }) => ({ collection: collection.id, key, document: null, fields: [], words: null }))
+    await store.commit({ appends: [], documents: removals })
+  }
 }
 
 /** The sequences of one processor: those in use, and the latest of the others. Only the owner of the processor's lease writes them, with its checkpoint. */
@@ -56,7 +77,7 @@ export class SequenceStore {
     }
     if (missing.length === 0) return
     this.#forget(streams)
-    const keys = missing.map((stream) => this.#keyOf(stream))
+    const keys = missing.map((stream) => keyOf(this.#processor, stream))
     const found = await this.#store.driver.documents.get(collection.id, keys)
     for (const [index, stream] of missing.entries()) {
       const text = found.get(keys[index]!)
@@ -71,7 +92,7 @@ export class SequenceStore {
 
   write({ stream, done }: Sequence): DocumentWrite {
     const document: StoredSequence = { done }
-    return { collection: collection.id, key: this.#keyOf(stream), document: JSON.stringify(document), fields: [], words: null }
+    return { collection: collection.id, key: keyOf(this.#processor, stream), document: JSON.stringify(document), fields: [], words: null }
   }
 
   #forget(except: ReadonlySet<string>): void {
@@ -83,9 +104,9 @@ export class SequenceStore {
       tooMany--
     }
   }
+}
 
-  #keyOf(stream: string): string {
-    // No name holds the separator.
-    return `${this.#processor}\n${stream}`
-  }
+function keyOf(processor: string, stream: string): string {
+  // No name holds the separator.
+  return `${processor}\n${stream}`
 }

@@ -27,7 +27,10 @@ export interface TopicOptions extends Omit<TopicSpec, 'name'> {
 }
 
 export interface SequenceOptions {
-  /** How long a message waits for those before it. Then they are given up: it is handled without them, and they are dropped should they still come. Default: 30,000. */
+  /**
+   * How long a message waits for those before it. Then they are given up: it is handled without them, and they are dropped should they still come. To be longer
+   * than the time after which the broker gives out again what a dead consumer held (on SQS 30 seconds, unless told otherwise). Default: 60,000.
+   */
   readonly waitMs?: number
   /** So many messages of a handler (on Kafka: of a partition) wait, at most; with one more, the oldest gap is given up. From 1 to 1,000. Default: 1,000. */
   readonly maxWaiting?: number
@@ -107,7 +110,7 @@ export function defineTopic(
   }
 }
 
-function rulesOf(topic: string, { waitMs = 30_000, maxWaiting = 1_000 }: SequenceOptions): SequenceRules {
+function rulesOf(topic: string, { waitMs = 60_000, maxWaiting = 1_000 }: SequenceOptions): SequenceRules {
   // A timer cannot wait longer.
   if (!(waitMs >= 0 && waitMs <= 0x7fffffff))
     throw new InvalidDefinitionError(`the topic ${topic}: waitMs must be from 0 to 2,147,483,647, not ${waitMs}`)
