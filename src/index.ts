@@ -98,7 +98,7 @@ export type { ResetPlace } from './processing/reset.ts'
 export type { StartPosition } from './processing/start-position.ts'
 
 export { defineTopic } from './transport/topic.ts'
-export type { ForeignMessage, ReadForeign, Topic, TopicOptions, WireMode } from './transport/topic.ts'
+export type { ForeignMessage, ReadForeign, SequenceOptions, SequenceRules, Topic, TopicOptions, WireMode } from './transport/topic.ts'
 export type {
   ConnectOptions,
   GroupPlace,

@@ -40,6 +40,9 @@ export interface FailureReport {
 /** What came with a message, of which a copy is kept; undefined where it stays in the log. */
 export type OriginOf = (event: RecordedEvent) => Origin | undefined
 
+/** What must be known of a held message to put it where it was. */
+type HeldPlace = Pick<DeadLetter, 'key' | 'position' | 'state' | 'nextAttemptAt'>
+
 const keptAttempts = 20
 const pageSize = 1_000
 
@@ -62,10 +65,20 @@ export class HeldLanes {
     this.#originOf = originOf
   }
 
-  /** Those that earlier owners have left. To be called under the lease, before the first message is handled. */
-  static async load(processor: string, store: EventStore, originOf: OriginOf): Promise<HeldLanes> {
+  /**
+   * Those that earlier owners have left. To be called under the lease, before the first message is handled. `isNumbered`: messages of a stream have come in
+   * any order, and are in that of their numbers.
+   */
+  static async load(
+    processor: string,
+    store: EventStore,
+    originOf: OriginOf,
+    { isNumbered = false }: { readonly isNumbered?: boolean } = {},
+  ): Promise<HeldLanes> {
     const lanes = new HeldLanes(processor, store.environment, originOf)
-    for await (const letter of heldLetters(processor, store)) lanes.#restore(letter)
+    const letters = heldLetters(processor, store)
+    if (isNumbered) for (const place of await byNumber(letters)) lanes.#restore(place)
+    else for await (const letter of letters) lanes.#restore(letter)
     lanes.#report()
     return lanes
   }
@@ -205,7 +218,7 @@ export class HeldLanes {
     if (dueMs < Infinity) this.#due.enter(own, dueMs)
   }
 
-  #restore({ key, position, state, nextAttemptAt }: DeadLetter): void {
+  #restore({ key, position, state, nextAttemptAt }: HeldPlace): void {
     const lane = this.#lanes.get(key)
     if (lane) return this.#append(lane, position)
     const added = this.#add(key, position)
@@ -234,4 +247,12 @@ async function* heldLetters(processor: string, store: EventStore): AsyncIterable
     const { sortValues, key } = page.at(-1)!
     after = { sortValues, key }
   }
+}
+
+/** In the order in which their keys' messages were given their turns: the one that has failed is the first of its key, those behind it ascend in each stream. */
+async function byNumber(letters: AsyncIterable<DeadLetter>): Promise<readonly HeldPlace[]> {
+  const places: (HeldPlace & { readonly number: number })[] = []
+  for await (const { key, position, state, nextAttemptAt, message } of letters)
+    places.push({ key, position, state, nextAttemptAt, number: state === 'waiting' ? (message?.version ?? 0) : -1 })
+  return places.toSorted((a, b) => a.number - b.number)
 }

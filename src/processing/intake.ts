@@ -1,13 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RecordedEvent } from '../message/event.ts'
 import type { EventStore } from '../storage/event-store.ts'
-import type { MessageIdentity } from '../storage/write-set.ts'
+import type { DocumentWrite, MessageIdentity } from '../storage/write-set.ts'
 import { ByIdentity } from './by-identity.ts'
-import type { CheckpointWriter } from './checkpoint-writer.ts'
+import type { CheckpointWriter, Effect } from './checkpoint-writer.ts'
 import { writeDeadLetter } from './dead-letter.ts'
 import type { HeldLanes } from './held-lanes.ts'
 import type { MessagePage, MessageSource } from './message-source.ts'
 import type { Progress } from './progress.ts'
+import { Sequences } from './sequences.ts'
 
 export interface IntakeParts {
   readonly processor: string
@@ -24,6 +25,8 @@ export interface IntakeParts {
   waiting(): number
   /** The source has nothing more at the moment. */
   caughtUp(): Promise<void>
+  /** It cannot go on, while no page was being dealt with. */
+  failed(error: unknown): void
 }
 
 /** Messages at hand, at most: so many, fewer where they are large, but always some. */
@@ -38,10 +41,11 @@ const maxHeld = 10_000
 const giveWayAfterMs = 10
 const checkAfterEvents = 32
 
-/** A message of a page; `error` says why it could not be understood. */
+/** A message of a page; `error` says why it could not be understood, `isForOthers` that only its number counts. */
 interface Taken {
   readonly event: RecordedEvent
   readonly error?: unknown
+  readonly isForOthers?: boolean
 }
 
 /** Messages that came before. Undefined: none. */
@@ -55,6 +59,10 @@ export class Intake {
    * is: a broker that was told of it earlier would forget a message that may still have to come again.
    */
   readonly #atHand = new ByIdentity<readonly RecordedEvent[]>()
+  /** Where messages have numbers. */
+  readonly #sequences: Sequences | undefined
+  /** At most once: they are finished, and are handled when that is committed. */
+  #admitted: RecordedEvent[] = []
   #mayWait = maxWaiting
   #isCaughtUp = false
   #isStopping = false
@@ -65,6 +73,18 @@ export class Intake {
     // Asked for at each message, which a signal that is made of several would make dear.
     parts.signal.addEventListener('abort', () => (this.#isStopping = true), { once: true })
     this.#isStopping = parts.signal.aborted
+    const { processor, signal, source, store } = parts
+    if (source.sequenceOrder)
+      this.#sequences = new Sequences({
+        processor,
+        store,
+        order: source.sequenceOrder,
+        signal,
+        take: (event) => this.#take(event),
+        drop: (event) => this.#finish(event, {}),
+        onExpired: () => void this.#takeAdmitted().catch((error: unknown) => parts.failed(error)),
+        onFailed: (error) => parts.failed(error),
+      })
   }
 
   /** True when the source had nothing more, the last time. */
@@ -77,6 +97,7 @@ export class Intake {
     for await (const page of source.read(progress.position, signal)) {
       this.#judgeSize(page)
       const known = await this.#finishedBefore(page)
+      await this.#sequences?.load(inOrder(page).map(({ event }) => event))
       if (atMostOnce) await this.#takeFinished(page, known)
       else await this.#takePage(page, known)
       if (signal.aborted) return
@@ -92,8 +113,14 @@ export class Intake {
     this.#wake?.()
   }
 
+  /** A message that was taken is about to be finished: what is to be committed with it. */
+  finished(event: RecordedEvent): DocumentWrite | undefined {
+    return this.#sequences?.finish(event)
+  }
+
   committed(events: readonly RecordedEvent[]): void {
     const { source, writer } = this.#parts
+    this.#sequences?.committed(events)
     if (source.repeats)
       for (const event of events) {
         for (const copy of this.#atHand.take(event) ?? none) writer.add({ event: copy })
@@ -102,13 +129,13 @@ export class Intake {
   }
 
   async #takePage(page: MessagePage, known: Known): Promise<void> {
-    const { take } = this.#parts
+    const { progress } = this.#parts
     let sinceMs = this.#nowMs
     let count = 0
     for (const one of inOrder(page)) {
-      if (this.#isNew(one.event, known)) {
-        if ('error' in one) this.#putAside(one)
-        else take(one.event)
+      if (this.#isNew(one, known)) {
+        progress.begin(one.event.position)
+        this.#admit(one)
       }
       if (this.#isFull) await this.#room()
       if (++count % checkAfterEvents === 0 && this.#nowMs - sinceMs >= giveWayAfterMs) {
@@ -121,35 +148,56 @@ export class Intake {
 
   /** At most once: messages are finished before they are handled, as many at a time as there is room for, so that few are lost when the process dies. */
   async #takeFinished(page: MessagePage, known: Known): Promise<void> {
-    const { progress, signal, source, take, waiting, writer } = this.#parts
+    const { progress, signal, waiting } = this.#parts
     const messages = inOrder(page)
     for (let next = 0; next < messages.length && !signal.aborted;) {
       const some = messages.slice(next, next + Math.max(1, this.#mayWait - waiting()))
       next += some.length
-      const unseen: RecordedEvent[] = []
       for (const one of some) {
-        if (!this.#isNew(one.event, known)) continue
-        if ('error' in one) this.#putAside(one)
-        else {
-          unseen.push(one.event)
-          writer.add({ event: one.event, isRemembered: source.repeats })
-          progress.pass(one.event.position)
-        }
+        if (!this.#isNew(one, known)) continue
+        progress.begin(one.event.position)
+        this.#admit(one)
       }
-      if (!(await writer.flush())) return
-      for (const event of unseen) take(event)
+      if (!(await this.#takeAdmitted())) return
       if (this.#isFull) await this.#room()
     }
   }
 
+  #admit(one: Taken): void {
+    if ('error' in one) this.#putAside(one)
+    else if (one.isForOthers) this.#pass(one.event, {})
+    else if (this.#sequences) this.#sequences.arrive(one.event)
+    else this.#take(one.event)
+  }
+
+  #take(event: RecordedEvent): void {
+    const { atMostOnce, source, take } = this.#parts
+    if (!atMostOnce) return take(event)
+    const write = this.finished(event)
+    this.#finish(event, { isRemembered: source.repeats, ...(write && { documents: [write] }) })
+    this.#admitted.push(event)
+  }
+
+  /** False when nothing can be committed any more. */
+  async #takeAdmitted(): Promise<boolean> {
+    const { atMostOnce, take, writer } = this.#parts
+    if (!atMostOnce) return true
+    const admitted = this.#admitted
+    this.#admitted = []
+    if (!(await writer.flush())) return false
+    for (const event of admitted) take(event)
+    return true
+  }
+
   /** False when it was finished before, or is at hand. */
-  #isNew(event: RecordedEvent, known: Known): boolean {
+  #isNew({ event, isForOthers }: Taken, known: Known): boolean {
     const { processor, progress, source, store, writer } = this.#parts
     if (progress.wasFinished(event.position)) {
       progress.pass(event.position)
+      this.#sequences?.recognise(event)
       return false
     }
-    if (!source.repeats) return true
+    if (!source.repeats || isForOthers) return true
     const copies = this.#atHand.get(event)
     if (!copies && !known?.get(event)) {
       this.#atHand.set(event, none)
@@ -157,7 +205,10 @@ export class Intake {
     }
     store.environment.metrics.count('headwater_messages_duplicate_total', 1, { processor })
     if (copies) this.#atHand.set(event, [...copies, event])
-    else writer.add({ event })
+    else {
+      writer.add({ event })
+      this.#sequences?.recognise(event)
+    }
     progress.pass(event.position)
     return false
   }
@@ -181,11 +232,22 @@ export class Intake {
 
   /** What cannot be understood stands in nobody's way: it is put aside by itself. */
   #putAside({ event, error }: Taken): void {
-    const { held, processor, progress, source, store, writer } = this.#parts
+    const { held, processor, source, store } = this.#parts
     store.environment.metrics.count('headwater_messages_dead_total', 1, { processor })
     const letter = held.letterOf(event.stream, { event, error, atMs: this.#nowMs, durationMs: 0 }, undefined)
-    writer.add({ event, isRemembered: source.repeats, documents: [writeDeadLetter(letter)] })
-    progress.begin(event.position)
+    this.#pass(event, { isRemembered: source.repeats, documents: [writeDeadLetter(letter)] })
+  }
+
+  /** Finishes a message that is not handled; its number counts. */
+  #pass(event: RecordedEvent, effect: Effect): void {
+    const write = this.#sequences?.pass(event)
+    this.#finish(event, write ? { ...effect, documents: [...(effect.documents ?? []), write] } : effect)
+    this.#sequences?.advance(event)
+  }
+
+  #finish(event: RecordedEvent, effect: Effect): void {
+    const { progress, writer } = this.#parts
+    writer.add({ ...effect, event })
     progress.finish(event.position)
   }
 
@@ -223,9 +285,11 @@ export class Intake {
 }
 
 /** What is in the page, by position. */
-function inOrder({ events, problems = [] }: MessagePage): readonly Taken[] {
+function inOrder({ events, problems = [], others = [] }: MessagePage): readonly Taken[] {
   const messages = events.map((event): Taken => ({ event }))
-  return problems.length === 0 ? messages : [...messages, ...problems].toSorted((a, b) => a.event.position - b.event.position)
+  if (problems.length + others.length === 0) return messages
+  const forOthers = others.map((event): Taken => ({ event, isForOthers: true }))
+  return [...messages, ...problems, ...forOthers].toSorted((a, b) => a.event.position - b.event.position)
 }
 
 const none: readonly never[] = []

@@ -21,6 +21,7 @@ import { prepareDeadLetters } from './operator-action.ts'
 import type { ProcessingContext, Tenure } from './processor.ts'
 import { Progress } from './progress.ts'
 import { ProcessEndedError } from './retry.ts'
+import { prepareSequences } from './sequence-store.ts'
 
 export interface LaneRunParts {
   readonly caller: HandlerCaller
@@ -75,7 +76,10 @@ export class LaneRun {
   static async begin(parts: LaneRunParts): Promise<LaneRun> {
     const { context, source, tenure } = parts
     await prepareDeadLetters(context.store)
-    return new LaneRun(parts, await HeldLanes.load(tenure.lease.processor, context.store, (event) => source.originOf(event)))
+    if (source.sequenceOrder) await prepareSequences(context.store)
+    const isNumbered = source.sequenceOrder !== undefined
+    const held = await HeldLanes.load(tenure.lease.processor, context.store, (event) => source.originOf(event), { isNumbered })
+    return new LaneRun(parts, held)
   }
 
   private constructor(parts: LaneRunParts, held: HeldLanes) {
@@ -141,6 +145,7 @@ export class LaneRun {
         if (this.#progress.openCount === 0) await tenure.recover()
         this.#tellIfLive()
       },
+      failed: (error) => this.#broken.abort(error),
     })
   }
 
@@ -189,7 +194,6 @@ export class LaneRun {
 
   #take(event: RecordedEvent): void {
     const { options } = this.#parts
-    if (!options.atMostOnce) this.#progress.begin(event.position)
     const held = this.#held.size > 0 ? this.#held.get(options.keyOf(event)) : undefined
     if (held) return this.#finish(event, { documents: [this.#held.wait(held, event)] })
     // Where nobody waits, a handler that is done as it returns needs no lane.
@@ -341,7 +345,11 @@ export class LaneRun {
     // At most once: it was finished before it was begun.
     if (options.atMostOnce) return this.#writer.add(effect)
     if (effect === noEffect && !source.repeats && !source.finished) this.#writer.finishedWithoutEffect()
-    else this.#writer.add({ ...effect, event, isRemembered: source.repeats })
+    else {
+      const order = this.#intake.finished(event)
+      const documents = order ? [...(effect.documents ?? []), order] : effect.documents
+      this.#writer.add({ ...effect, ...(documents && { documents }), event, isRemembered: source.repeats })
+    }
     this.#progress.finish(event.position)
   }
 

@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { Origin } from './dead-letter.ts'
+import type { SequenceOrder } from './sequences.ts'
 
 /** Where a handler's messages come from: the store's log, or a topic. */
 export interface MessageSource {
@@ -9,6 +10,8 @@ export interface MessageSource {
   readonly repeats: boolean
   /** True when messages have no position of their own, and are numbered as they come, after all that were numbered before. */
   readonly renumbers?: boolean
+  /** Where messages carry numbers of their streams by which they are put in order, wherever they stand. */
+  readonly sequenceOrder?: SequenceOrder | undefined
   /** What to keep with a copy of the message, until it is finished; undefined where messages stay, and can be found again. */
   originOf(event: RecordedEvent): Origin | undefined
   /** A message that stays where it is. */
@@ -21,6 +24,8 @@ export interface MessagePage {
   readonly events: readonly RecordedEvent[]
   /** Those that could not be understood. */
   readonly problems?: readonly Problem[]
+  /** Those that are not for this handler, but whose numbers count. */
+  readonly others?: readonly RecordedEvent[]
   /** Up to here there are no other messages for this handler. */
   readonly through: number
   /** True when there is nothing more at the moment. */

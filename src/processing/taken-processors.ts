@@ -4,6 +4,7 @@ import { DeadLetters } from './dead-letters.ts'
 import { ResetRefusedError } from './errors.ts'
 import type { Lease } from './lease-keeper.ts'
 import { LeaseKeeper, resetter } from './lease-keeper.ts'
+import { forgetSequences } from './sequence-store.ts'
 
 /** Of an inbox, forgotten at a time, so that nobody who commits waits for long; and the pause between. */
 const forgottenAtOnce = 2_000
@@ -49,9 +50,11 @@ export class TakenProcessors implements AsyncDisposable {
   /** Forgets which messages the processors have finished. */
   async forgetFinished(): Promise<void> {
     const { driver, environment } = this.#store
-    for (const consumer of this.names)
+    for (const consumer of this.names) {
       while ((await driver.inbox.forget({ consumer, beforeMs: Infinity, limit: forgottenAtOnce })) === forgottenAtOnce)
         await environment.clock.sleep(pauseMs)
+      await forgetSequences(this.#store, consumer)
+    }
   }
 
   /** Puts a processor somewhere else and gives it back. @throws ResetRefusedError */

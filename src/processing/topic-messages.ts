@@ -8,6 +8,7 @@ import type { Topic } from '../transport/topic.ts'
 import { decodeMessage, unreadableEvent } from '../transport/wire.ts'
 import type { Origin } from './dead-letter.ts'
 import type { MessagePage, MessageSource, Problem } from './message-source.ts'
+import type { SequenceOrder } from './sequences.ts'
 
 export interface TopicMessagesParts {
   readonly topic: Topic
@@ -16,6 +17,8 @@ export interface TopicMessagesParts {
   readonly partition: Partition
   /** True when the consumer keeps the offsets: a position is an offset and one. Else messages are numbered as they come. */
   readonly keepsOffsets: boolean
+  /** Where the topic is sequenced: whether a stream that is new may begin with any number. Default: false. */
+  readonly beginsAnywhere?: boolean
   /** Whether what was finished is remembered, so that it is recognised when it comes again. */
   readonly remembers: boolean
   readonly store: EventStore
@@ -29,6 +32,7 @@ const names = ['id', 'source', 'type', 'stream'] as const
 export class TopicMessages implements MessageSource {
   readonly repeats: boolean
   readonly renumbers: boolean
+  readonly sequenceOrder: SequenceOrder | undefined
   readonly #parts: TopicMessagesParts
   /** What the events were made of, by their positions, until they are finished. (A WeakMap of the events would cost the garbage collector more than all else here.) */
   readonly #received = new Map<number, ReceivedMessage>()
@@ -39,6 +43,8 @@ export class TopicMessages implements MessageSource {
     this.#parts = parts
     this.repeats = parts.remembers
     this.renumbers = !parts.keepsOffsets
+    const { beginsAnywhere = false, topic } = parts
+    this.sequenceOrder = topic.sequenced && { ...topic.sequenced, beginsAnywhere }
   }
 
   /** Messages that are finished, those that were for nobody here and those that came again included. */
@@ -53,18 +59,20 @@ export class TopicMessages implements MessageSource {
     for await (const messages of until(signal, partition.read(keepsOffsets ? after - 1 : undefined))) {
       const events: RecordedEvent[] = []
       const problems: Problem[] = []
+      const others: RecordedEvent[] = []
       const unwanted: ReceivedMessage[] = []
       for (const message of messages) {
         position = keepsOffsets ? message.offset! + 1 : position + 1
         const read = this.#decode(message, position)
         if (!read) unwanted.push(message)
         else if ('error' in read) problems.push(read)
-        else events.push(read)
+        else if (this.#parts.types.has(read.type)) events.push(read)
+        else others.push(read)
         if (read) this.#received.set(position, message)
       }
       this.#finishedCount += unwanted.length
       if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted).catch(() => undefined)
-      yield { events, problems, through: position, isLast: true }
+      yield { events, problems, others, through: position, isLast: true }
     }
   }
 
@@ -99,20 +107,23 @@ export class TopicMessages implements MessageSource {
     if (messages.length > 0) void this.#parts.partition.acknowledge(messages).catch(() => undefined)
   }
 
-  /** Undefined when it is not for this handler. */
+  /** Undefined when it is not for this handler, and its number does not count. */
   #decode(message: ReceivedMessage, position: number): RecordedEvent | Problem | undefined {
     const { topic, types, store } = this.#parts
+    let event: RecordedEvent | undefined
     try {
-      const event = decodeMessage(message, position, topic)
+      event = decodeMessage(message, position, topic)
       for (const name of names) checkName(event[name], name, store.limits)
       const definition = Object.hasOwn(topic.events, event.type) ? topic.events[event.type] : undefined
       if (!definition) this.#noteUnknown(event.type)
-      if (!types.has(event.type)) return undefined
+      if (!types.has(event.type)) return topic.sequenced ? event : undefined
       if (!definition || event.schemaVersion !== definition.schemaVersion) return event
       const data: unknown = validate(definition.schema, event.data, `${event.type} from ${topic.name}`)
       return data === event.data ? event : { ...event, data }
     } catch (error) {
-      return { event: this.#storable(unreadableEvent(message, position)), error }
+      const unreadable = unreadableEvent(message, position)
+      // Data that does not fit says nothing against the place of what it came in.
+      return { event: this.#storable(event ? { ...unreadable, stream: event.stream, version: event.version } : unreadable), error }
     }
   }
 

@@ -156,9 +156,14 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
   }
 
   #messagesOf(partition: Partition): TopicMessages {
-    const { caller, connection, context, topic } = this.#parts
+    const { caller, connection, context, name, topic } = this.#parts
+    const { capabilities } = connection
+    // Where a broker keeps no history, everybody begins at the end, and nothing says that what comes first is not merely early.
+    const beginsAnywhere =
+      capabilities.startAt.includes('beginning') && topicStartAt(caller.handler.startAt, capabilities, name).at !== 'beginning'
     return new TopicMessages({
       topic,
+      beginsAnywhere,
       types: new Set(caller.types),
       partition,
       keepsOffsets: connection.capabilities.ordering === 'partition',

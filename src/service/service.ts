@@ -34,8 +34,8 @@ type CommandTypes<A> = A extends { readonly commands: infer Commands } ? keyof C
 
 /**
  * A service: its parts, listed. Its name is the `source` of its events.
- * @throws InvalidDefinitionError when a command has two handlers, two parts have the same name, a query reads a projection that is not listed, or two
- * parts understand the same event differently
+ * @throws InvalidDefinitionError when a command has two handlers, two parts have the same name, a query reads a projection that is not listed, two
+ * parts understand the same event differently, or a topic that is sequenced lacks events of a stream
  */
 export function defineService<
   const Name extends string,
@@ -106,6 +106,11 @@ function check(service: string, parts: ServiceParts): void {
   ])
   for (const { type } of parts.accepts)
     if (!handled.has(type)) throw new InvalidDefinitionError(`${service}: it accepts ${type}, which nothing in it handles`)
+  for (const topic of publishes)
+    if (topic.sequenced) {
+      for (const { name, events } of parts.aggregates) requireAllOrNone(service, topic, `the aggregate ${name}`, Object.values(events))
+      for (const { name, emits } of handlers) requireAllOrNone(service, topic, `the handler ${name}`, emits)
+    }
   const definitions = new Map<string, AnyEvent>()
   for (const definition of eventsOf(parts)) {
     const known = definitions.get(definition.type)
@@ -115,6 +120,15 @@ function check(service: string, parts: ServiceParts): void {
       )
     definitions.set(definition.type, definition)
   }
+}
+
+/** What a topic leaves out of a stream would be missed by all who read it by the numbers. */
+function requireAllOrNone(service: string, { events, name }: Topic, whose: string, all: readonly AnyEvent[]): void {
+  const missing = all.map(({ type }) => type).filter((type) => !Object.hasOwn(events, type))
+  if (missing.length > 0 && missing.length < all.length)
+    throw new InvalidDefinitionError(
+      `${service}: the topic ${name} is sequenced, and has some events of ${whose} but not ${missing.join(', ')}, whose numbers would be missed`,
+    )
 }
 
 function* eventsOf({

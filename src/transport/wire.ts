@@ -41,8 +41,12 @@ export function decodeMessage(message: ReceivedMessage, position: number, topic:
   const foreign = topic.read({ ...message, json: () => parseJson(message.body) })
   const id = foreign.id ?? message.id
   if (id === undefined) throw new UnreadableMessageError('it has no id')
+  const { sequence = 0 } = foreign
+  if (!Number.isSafeInteger(sequence) || sequence < 0)
+    throw new UnreadableMessageError(`its sequence is ${sequence}, not a whole number from 1`)
   return {
-    ...placeOf(message, position),
+    ...placeOf({ ...message, key: foreign.key ?? message.key }, position),
+    version: sequence,
     type: foreign.type,
     data: foreign.data,
     id,
@@ -58,8 +62,9 @@ export function unreadableEvent(message: ReceivedMessage, position: number): Rec
   const id = message.id ?? `${message.topic}/${message.partition ?? 0}/${message.offset ?? position}`
   const time = new Date(message.timeMs ?? 0)
   const type = message.attributes['type'] ?? 'unreadable'
-  const { source = message.topic } = message.attributes
-  return { ...placeOf(message, position), type, data: null, id, source, time, correlationId: id, causationId: id }
+  const { source = message.topic, subject, sequence } = message.attributes
+  const place = { ...placeOf(message, position), ...(subject && { stream: subject, version: numberOf(sequence) }) }
+  return { ...place, type, data: null, id, source, time, correlationId: id, causationId: id }
 }
 
 /** What `encodeMessage` writes of every event. */
@@ -101,8 +106,7 @@ function isSortable(text: string | undefined): boolean {
 
 function eventOf(value: unknown, message: ReceivedMessage, position: number): RecordedEvent {
   const { stream, event } = fromCloudEvent(value)
-  const { sequence } = value as { readonly sequence?: unknown }
-  const version = typeof sequence === 'string' && /^\d{1,16}$/.test(sequence) ? Number(sequence) : 0
+  const version = numberOf((value as { readonly sequence?: unknown }).sequence)
   const id = event.id!
   return {
     ...placeOf(message, position),
@@ -119,6 +123,11 @@ function eventOf(value: unknown, message: ReceivedMessage, position: number): Re
     metadata: event.metadata ?? noMetadata,
     tags: event.tags ?? noTags,
   }
+}
+
+/** 0 where it is none that can be counted with. */
+function numberOf(sequence: unknown): number {
+  return typeof sequence === 'string' && /^\d{1,16}$/.test(sequence) ? Number(sequence) : 0
 }
 
 /** What every event has, with what is left when the producer does not say it. */

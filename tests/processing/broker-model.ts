@@ -1,12 +1,17 @@
 import type { RecordedEvent } from '../../src/message/event.ts'
 import type { Origin } from '../../src/processing/dead-letter.ts'
 import type { MessagePage, MessageSource, Problem } from '../../src/processing/message-source.ts'
+import type { SequenceOrder } from '../../src/processing/sequences.ts'
 import type { Item } from './lane-world.ts'
 
 /** What is sent: a message, or one that cannot be understood. */
 export interface Sent extends Item {
   readonly id: string
   readonly isBroken?: boolean
+  /** Its number in its stream. Default: 1. */
+  readonly version?: number
+  /** Its type is not the handler's. */
+  readonly isForOthers?: boolean
 }
 
 /**
@@ -21,10 +26,18 @@ export class BrokerModel {
   /** Ids of what was acknowledged, by whichever copy: a queue forgets the message. */
   readonly acknowledged = new Set<string>()
   readonly #pageSize: () => number
+  readonly #sequenceOrder: SequenceOrder | undefined
+  readonly #remembers: boolean
   #bell = Promise.withResolvers<void>()
 
-  constructor(kind: SourceKind, pageSize: () => number) {
+  constructor(
+    kind: SourceKind,
+    pageSize: () => number,
+    { sequenceOrder, remembers = true }: { readonly sequenceOrder?: SequenceOrder; readonly remembers?: boolean } = {},
+  ) {
     this.kind = kind
+    this.#sequenceOrder = sequenceOrder
+    this.#remembers = remembers
     this.#pageSize = pageSize
   }
 
@@ -38,8 +51,9 @@ export class BrokerModel {
     const { kind } = this
     const eventOf = (index: number, position: number): RecordedEvent => recorded(this.sent[index]!, position)
     return {
-      repeats: kind !== 'log',
+      repeats: kind !== 'log' && this.#remembers,
       renumbers: kind === 'queue',
+      sequenceOrder: this.#sequenceOrder,
       read: (after, signal) => this.#read(after, signal, eventOf),
       originOf: (event) => (kind === 'log' ? undefined : originOf(event)),
       find: async (position) => (kind === 'log' && position <= this.sent.length ? eventOf(position - 1, position) : undefined),
@@ -63,26 +77,28 @@ export class BrokerModel {
     while (!signal.aborted) {
       const events: RecordedEvent[] = []
       const problems: Problem[] = []
+      const others: RecordedEvent[] = []
       const last = Math.min(this.sent.length, next + this.#pageSize())
       for (; next < last; next++) {
         if (isQueue && this.acknowledged.has(this.sent[next]!.id)) continue
         position = isQueue ? position + 1 : next + 1
         const event = eventOf(next, position)
         if (this.sent[next]!.isBroken) problems.push({ event, error: new Error('it is none') })
+        else if (this.sent[next]!.isForOthers) others.push(event)
         else events.push(event)
       }
       const isLast = next >= this.sent.length
       const bell = this.#bell.promise
-      yield { events, problems, through: isQueue ? position : next, isLast }
+      yield { events, problems, others, through: isQueue ? position : next, isLast }
       if (isLast && next >= this.sent.length) await Promise.race([bell, aborted])
     }
   }
 }
 
-function recorded({ id, key, n }: Sent, position: number): RecordedEvent {
+function recorded({ id, key, n, version = 1 }: Sent, position: number): RecordedEvent {
   return {
     stream: `asked:${key}`,
-    version: 1,
+    version,
     type: 'Asked',
     schemaVersion: 1,
     position,

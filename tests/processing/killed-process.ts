@@ -4,6 +4,7 @@ import { sqlite } from 'headwater/sqlite'
 import { kafka } from 'headwater/kafka'
 import { log } from 'headwater/log'
 import { rabbitmq } from 'headwater/rabbitmq'
+import { sqs } from 'headwater/sqs'
 import { defineTopic } from 'headwater'
 
 /**
@@ -42,17 +43,23 @@ interface Place {
   readonly kind: string
   readonly where: string
   readonly schema?: string
+  /** Of a topic. */
+  readonly sequenced?: boolean
 }
+/** Of a server on this machine. */
+const standardQueues = { region: 'us-east-1', credentials: { accessKeyId: 'test', secretAccessKey: 'test' }, fifo: false, queueCacheMs: 50 }
 const [store, transport, topic] = process.argv.slice(2).map((text) => JSON.parse(text) as Place)
 const { kind, where, schema = 'headwater' } = store!
-const topics = topic ? [defineTopic(topic.where, { events: [Asked], partitions: 3 })] : []
+const topics = topic ? [defineTopic(topic.where, { events: [Asked], partitions: 3, sequenced: topic.sequenced ?? false })] : []
 const broker =
   transport &&
   (transport.kind === 'kafka'
     ? kafka({ brokers: transport.where.split(','), sessionTimeoutMs: 2_000, heartbeatMs: 200 })
     : transport.kind === 'rabbitmq'
       ? rabbitmq({ url: transport.where })
-      : log(sqlite(transport.where)))
+      : transport.kind === 'sqs'
+        ? sqs({ ...standardQueues, endpoint: transport.where, waitTimeSec: 1, visibilityTimeoutSec: 4 })
+        : log(sqlite(transport.where)))
 const app = await start(defineService('working', { handlers: [work], subscribes: topics }), {
   storage: kind === 'postgres' ? postgres(where, { schema }) : sqlite(where),
   ...(broker && { transport: broker }),

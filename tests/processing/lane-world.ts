@@ -14,6 +14,7 @@ import type { MessageSource } from '../../src/processing/message-source.ts'
 import type { OperatorAction } from '../../src/processing/operator-action.ts'
 import { actionCollection } from '../../src/processing/operator-action.ts'
 import type { Tenure } from '../../src/processing/processor.ts'
+import type { Log } from '../../src/observability/log.ts'
 import { silentLog } from '../../src/observability/log.ts'
 import { jsonSchema } from '../../src/schema/json-schema.ts'
 import { EventStore } from '../../src/storage/event-store.ts'
@@ -50,10 +51,10 @@ export class LaneWorld {
   #owners = 0
   #attempt = 1
 
-  static async open(storage: Storage = memory()): Promise<LaneWorld> {
+  static async open(storage: Storage = memory(), log: Log = silentLog): Promise<LaneWorld> {
     const clock = new ManualClock()
     const metrics = new InMemoryMetrics()
-    const store = await EventStore.open(storage, { clock, metrics, log: silentLog, source: 's', random: () => 0.5 })
+    const store = await EventStore.open(storage, { clock, metrics, log, source: 's', random: () => 0.5 })
     return new LaneWorld(store, clock, metrics)
   }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { defineEvent } from '../../src/message/event.ts'
+import type { RecordedEvent } from '../../src/message/event.ts'
 import { silentLog } from '../../src/observability/log.ts'
 import type { MessagePage } from '../../src/processing/message-source.ts'
 import { TopicMessages } from '../../src/processing/topic-messages.ts'
@@ -8,6 +9,7 @@ import { jsonSchema } from '../../src/schema/json-schema.ts'
 import { checkName } from '../../src/storage/encode.ts'
 import { EventStore } from '../../src/storage/event-store.ts'
 import type { Partition, ReceivedMessage } from '../../src/transport/port.ts'
+import type { Topic, TopicOptions } from '../../src/transport/topic.ts'
 import { defineTopic } from '../../src/transport/topic.ts'
 import { memory } from '../support/memory-driver.ts'
 
@@ -29,9 +31,9 @@ function partitionOf(messages: readonly ReceivedMessage[], revoked: AbortSignal 
   }
 }
 
-async function sourceOf(partition: Partition): Promise<TopicMessages> {
+async function sourceOf(partition: Partition, from: Topic = topic): Promise<TopicMessages> {
   const store = await EventStore.open(memory(), { log: silentLog })
-  return new TopicMessages({ topic, types: new Set(['Asked']), partition, keepsOffsets: true, remembers: true, store })
+  return new TopicMessages({ topic: from, types: new Set(['Asked']), partition, keepsOffsets: true, remembers: true, store })
 }
 
 test('a partition that is quiet does not keep a run from ending', async () => {
@@ -92,4 +94,85 @@ test('whatever comes is a message, for somebody else, or a problem with names th
     }),
     { numRuns: 300 },
   )
+})
+
+describe('the numbers of a sequenced topic', () => {
+  const Other = defineEvent('Other', jsonSchema<object>({ type: 'object' }))
+  const asked = jsonSchema<{ n: number }>({ type: 'object', required: ['n'], properties: { n: { type: 'number' } } })
+  const events = [defineEvent('Asked', asked), Other]
+  const attributes = (type: string, sequence: string) => ({
+    specversion: '1.0',
+    id: `${type}${sequence}`,
+    source: 's',
+    type,
+    subject: 'asked:1',
+    sequence,
+  })
+  const json = { 'content-type': 'application/json' }
+
+  async function pageOf(options: Partial<TopicOptions>, messages: readonly Partial<ReceivedMessage>[]): Promise<MessagePage> {
+    const given = messages.map((one, offset) => ({
+      id: undefined,
+      key: 'k',
+      attributes: {},
+      headers: {},
+      body: Buffer.from('{"n":1}'),
+      topic: 't',
+      partition: 0,
+      offset,
+      timeMs: 0,
+      ...one,
+    }))
+    const source = await sourceOf(partitionOf(given), defineTopic('t', { events, ...options }))
+    for await (const page of source.read(0, new AbortController().signal)) if (page.through > 0) return page
+    throw new Error('there is no page')
+  }
+  const placeOf = ({ stream, version }: RecordedEvent) => [stream, version]
+
+  test('count of every message that has one: also of one for others, of one whose data does not fit, and of one that cannot be read', async () => {
+    const structured = { ...attributes('Asked', '5'), data: { n: 'none' } }
+    const {
+      events: taken,
+      others,
+      problems,
+    } = await pageOf({ sequenced: true }, [
+      { attributes: attributes('Asked', '0000000000000001'), headers: json },
+      { attributes: attributes('Other', '2'), headers: json },
+      { attributes: attributes('NobodyKnows', '3'), headers: json },
+      { attributes: attributes('Asked', '4'), headers: json, body: Buffer.from('{') },
+      { headers: { 'content-type': 'application/cloudevents+json' }, body: Buffer.from(JSON.stringify(structured)) },
+    ])
+    expect(taken.map(placeOf)).toEqual([['asked:1', 1]])
+    expect(others!.map(placeOf)).toEqual([
+      ['asked:1', 2],
+      ['asked:1', 3],
+    ])
+    expect(problems!.map(({ event }) => placeOf(event))).toEqual([
+      ['asked:1', 4],
+      ['asked:1', 5],
+    ])
+  })
+
+  test('those of others are what `read` says, and one that says nonsense is a problem', async () => {
+    const read: TopicOptions['read'] = ({ json: parsed }) => parsed() as ReturnType<NonNullable<TopicOptions['read']>>
+    const bodies = [{ sequence: 7 }, { sequence: 8, key: 'other' }, {}, { sequence: 1.5 }, { sequence: -1 }]
+    const { events: taken, problems } = await pageOf(
+      { sequenced: true, read },
+      bodies.map((body, id) => ({ id: `m${id}`, body: Buffer.from(JSON.stringify({ type: 'Asked', data: { n: 1 }, ...body })) })),
+    )
+    expect(taken.map(placeOf)).toEqual([
+      ['t:k', 7],
+      ['t:other', 8],
+      ['t:k', 0],
+    ])
+    expect(problems!.map(({ error }) => String(error))).toEqual([
+      expect.stringMatching(/sequence is 1.5/),
+      expect.stringMatching(/sequence is -1/),
+    ])
+  })
+
+  test('say nothing where the topic is not sequenced', async () => {
+    const page = await pageOf({}, [{ attributes: attributes('Other', '1'), headers: json }])
+    expect(page).toMatchObject({ events: [], others: [], through: 1 })
+  })
 })
