@@ -1,6 +1,5 @@
 import { describeError } from '../../observability/log.ts'
 import { backoffMs } from '../../storage/backoff.ts'
-import { earliest, latest } from './client/cluster.ts'
 import type { Cluster } from './client/cluster.ts'
 import type { Library } from './client/library.ts'
 import type { CommittedOffsets } from './committed-offsets.ts'
@@ -8,7 +7,7 @@ import type { FetchPump } from './fetch-pump.ts'
 import type { HeldMessages } from './held-messages.ts'
 import { PartitionReader } from './partition-reader.ts'
 import { UnknownTopicError } from '../errors.ts'
-import type { Partition, ReceivedMessage, StartAt, SubscriptionOptions } from '../port.ts'
+import type { Partition, ReceivedMessage, SubscriptionOptions } from '../port.ts'
 
 /** What the partitions of a subscription share. */
 export interface PartitionSource {
@@ -81,7 +80,7 @@ export class KafkaPartition implements Partition {
     const { clock, random, log } = library.environment
     for (let attempt = 0; !this.revoked.aborted; attempt++) {
       try {
-        const offset = await Promise.race([this.#resolve(options.startAt, cluster), aborted(this.revoked)])
+        const offset = await Promise.race([cluster.firstOffset(this.topic, this.number, options.startAt), aborted(this.revoked)])
         if (offset === undefined) return undefined
         if (options.startAt.at === 'beginning') return offset
         starts.set(this.number, offset)
@@ -98,17 +97,6 @@ export class KafkaPartition implements Partition {
       }
     }
     return undefined
-  }
-
-  async #resolve(startAt: StartAt, cluster: Cluster): Promise<number> {
-    const at = startAt.at === 'beginning' ? earliest : startAt.at === 'end' ? latest : startAt.timeMs
-    const found = await this.#offsetAt(at, cluster)
-    // Nothing is as late as that.
-    return found >= 0 ? found : this.#offsetAt(latest, cluster)
-  }
-
-  async #offsetAt(at: number, cluster: Cluster): Promise<number> {
-    return (await cluster.offsets(this.topic, [this.number], at)).get(this.number) ?? -1
   }
 }
 

@@ -33,13 +33,19 @@ export class KafkaSubscription implements Subscription {
   #counting = false
   #closing: Promise<void> | undefined
 
-  constructor(library: Library, cluster: Cluster, options: SubscriptionOptions) {
+  /** @param offsets Whether the group's offsets on the broker follow what is acknowledged, or are those of transactions, which nothing else may change. */
+  constructor(
+    library: Library,
+    cluster: Cluster,
+    options: SubscriptionOptions,
+    offsets: 'as acknowledged' | 'in transactions' = 'as acknowledged',
+  ) {
     const { topic, group } = options
     this.#library = library
     this.#options = options
     this.#pump = new FetchPump(library, new Fetcher(library, topic, group), topic)
     this.#committed = new CommittedOffsets(
-      async (offsets) => this.#member?.commit(offsets),
+      async (acknowledged) => (offsets === 'as acknowledged' ? this.#member?.commit(acknowledged) : undefined),
       (error) => this.#log('debug', 'an offset was not committed', error),
     )
     const source: PartitionSource = {
