@@ -8,7 +8,7 @@ import { environment } from '../../../src/observability/environment.ts'
 import type { Log } from '../../../src/observability/log.ts'
 import type { KafkaOptions } from '../../../src/transport/kafka/index.ts'
 import { kafka } from '../../../src/transport/kafka/index.ts'
-import type { OutgoingMessage, ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
+import type { OutgoingMessage, Partition, ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
 import { connectTo, newTopic, subscriptionTo, textOf } from './clients.ts'
@@ -154,6 +154,14 @@ describeOnBroker('Kafka', 'Kafka and others', (brokers) => {
     await connection.publish(topic, [event('last')])
     const received = await read(connection, topic, 5)
     assert.deepEqual(received.map(textOf).slice(0, 4), ['a1', 'a2', 'c1', 'c2'])
+
+    // From behind the messages of the second one: only its end is in the answer, and what its producer wrote after that was committed.
+    const again: ReceivedMessage[] = []
+    const run = async (partition: Partition): Promise<void> => {
+      for await (const batch of partition.read(4)) again.push(...batch)
+    }
+    await connection.subscribe(subscriptionTo(topic, randomUUID(), run))
+    await eventually(() => assert.deepEqual(again.map(textOf).slice(0, 2), ['c1', 'c2']))
 
     // Larger than what is fetched at once, so that its end comes with a later answer than its messages.
     const large = await producer.transaction()

@@ -121,7 +121,7 @@ export class Fetcher {
       const firstOffset = Number(batch.firstOffset)
       nextOffset = Math.max(nextOffset, firstOffset + batch.lastOffsetDelta + 1)
       if (batch.attributes & control) {
-        aborted.end(batch.producerId)
+        aborted.end(batch.producerId, batch.firstOffset)
         continue
       }
       if (batch.attributes & transactional && aborted.has(batch.producerId, batch.firstOffset)) continue
@@ -155,15 +155,21 @@ class AbortedTransactions {
   }
 
   has(producerId: bigint, offset: bigint): boolean {
+    this.#openUpTo(offset)
+    return this.#open.has(producerId)
+  }
+
+  /** To be told of every end: of a transaction there may be nothing else in the answer, and the next one of its producer is another one. */
+  end(producerId: bigint, offset: bigint): void {
+    this.#openUpTo(offset)
+    this.#open.delete(producerId)
+  }
+
+  #openUpTo(offset: bigint): void {
     for (let next = this.#starts[0]; next && next.firstOffset <= offset; next = this.#starts[0]) {
       this.#open.add(next.producerId)
       this.#starts.shift()
     }
-    return this.#open.has(producerId)
-  }
-
-  end(producerId: bigint): void {
-    this.#open.delete(producerId)
   }
 }
 
