@@ -76,10 +76,11 @@ export function fromRecord({ key, value, headers }: IncomingRecord, place: Recor
   const attributes: Record<string, string> = {}
   const others: Record<string, string> = {}
   let id: string | undefined
-  for (const [nameInBytes, text] of headers) {
+  for (let index = 0; index < headers.length; index++) {
+    const [nameInBytes, text] = headers[index]!
     if (nameInBytes === null || text === null) continue
-    const name = nameInBytes.toString()
-    if (name.startsWith(prefix)) put(attributes, name.slice(prefix.length), text.toString())
+    const { name, isAttribute } = headerName(nameInBytes, index)
+    if (isAttribute) put(attributes, name, text.toString())
     else if (name === idHeader) id = text.toString()
     else put(others, name, text.toString())
   }
@@ -112,4 +113,38 @@ function nameBytes(name: string): Buffer {
   const bytes = Buffer.from(name)
   if (names.size < mostNames) names.set(name, bytes)
   return bytes
+}
+
+interface HeaderName {
+  readonly bytes: Uint8Array
+  /** Of an attribute: without its prefix. */
+  readonly name: string
+  readonly isAttribute: boolean
+}
+
+const headerNames = new Map<string, HeaderName>()
+/** The one that was seen last at each place: messages of a topic mostly have the same headers in the same order, and comparing is cheaper than decoding. */
+const seenLast: HeaderName[] = []
+const mostPlaces = 64
+
+function headerName(bytes: Buffer, index: number): HeaderName {
+  const last = seenLast[index]
+  if (last && isSame(last.bytes, bytes)) return last
+  const text = bytes.toString()
+  const found = headerNames.get(text) ?? readHeaderName(text, bytes)
+  if (headerNames.size < mostNames) headerNames.set(text, found)
+  if (index < mostPlaces) seenLast[index] = found
+  return found
+}
+
+function readHeaderName(text: string, bytes: Buffer): HeaderName {
+  const isAttribute = text.startsWith(prefix)
+  // A copy: it is kept, and not the whole answer that it came in.
+  return { bytes: Uint8Array.from(bytes), name: isAttribute ? text.slice(prefix.length) : text, isAttribute }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let index = a.length - 1; index >= 0; index--) if (a[index] !== b[index]) return false
+  return true
 }
