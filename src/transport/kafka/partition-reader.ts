@@ -8,6 +8,8 @@ export interface ReaderLimits {
 
 /** No request asks for less than this: a batch comes whole anyway. */
 const leastFetchBytes = 16 * 1024
+/** No request asks for more: what is fetched faster than it is read would only lie there. */
+const mostFetchBytes = 1024 * 1024
 
 /**
  * What was fetched of a partition and not read yet. It asks for more when less than half of what it may hold is left, and for as much as is likely to fill it: a slow
@@ -21,8 +23,9 @@ export class PartitionReader {
   #fetched: (readonly ReceivedMessage[])[] = []
   #messages = 0
   #bytes = 0
-  /** Of the messages seen last, to know how many bytes make up how many. */
-  #bytesPerMessage = 1_024
+  /** Of the messages seen last, held and as they came, to know how many of them there is room for, and how much to ask for. */
+  #bytesPerMessage = 256
+  #wireBytesPerMessage = 256
   #failure: Error | undefined
   #ended = false
   #wake: (() => void) | undefined
@@ -44,11 +47,12 @@ export class PartitionReader {
   request(): FetchRequest | undefined {
     const { maxMessages, maxBytes } = this.#limits
     if (this.#ended || this.#failure || this.#messages > maxMessages / 2 || this.#bytes > maxBytes / 2) return undefined
-    const room = Math.min(maxBytes - this.#bytes, (maxMessages - this.#messages) * this.#bytesPerMessage)
-    return { partition: this.partition, offset: this.#nextOffset, maxBytes: Math.max(leastFetchBytes, Math.ceil(room)) }
+    const room = Math.min((maxBytes - this.#bytes) / this.#bytesPerMessage, maxMessages - this.#messages)
+    const bytes = Math.min(mostFetchBytes, Math.ceil(room * this.#wireBytesPerMessage))
+    return { partition: this.partition, offset: this.#nextOffset, maxBytes: Math.max(leastFetchBytes, bytes) }
   }
 
-  add({ from, messages, bytes, nextOffset }: FetchResult): void {
+  add({ from, messages, bytes, wireBytes, nextOffset }: FetchResult): void {
     // A partition that changes its leader can be asked for at both for a moment.
     if (this.#ended || from !== this.#nextOffset) return
     this.#nextOffset = nextOffset
@@ -57,6 +61,7 @@ export class PartitionReader {
     this.#messages += messages.length
     this.#bytes += bytes
     this.#bytesPerMessage = bytes / messages.length
+    this.#wireBytesPerMessage = wireBytes / messages.length
     this.#notify()
   }
 
