@@ -26,6 +26,10 @@ export class PartitionReader {
   /** Of the messages seen last, held and as they came, to know how many of them there is room for, and how much to ask for. */
   #bytesPerMessage = 256
   #wireBytesPerMessage = 256
+  /** Of the message that came last. */
+  #lastOffset: number
+  /** Where to go on behind messages that have something behind them which nobody may see, such as the end of a transaction. */
+  readonly #behind = new Map<number, number>()
   #failure: Error | undefined
   #ended = false
   #wake: (() => void) | undefined
@@ -34,6 +38,7 @@ export class PartitionReader {
   constructor(partition: number, nextOffset: number, limits: ReaderLimits, wanted: () => void) {
     this.partition = partition
     this.#nextOffset = nextOffset
+    this.#lastOffset = nextOffset - 1
     this.#limits = limits
     this.#wanted = wanted
   }
@@ -41,6 +46,19 @@ export class PartitionReader {
   /** Messages that are held. */
   get held(): number {
     return this.#messages
+  }
+
+  /** The offset at which to go on when all messages up to this one are finished, as far as it is known. */
+  behind(offset: number): number {
+    return this.#behind.get(offset) ?? offset + 1
+  }
+
+  /** All messages up to this one are finished, and not asked for any more. */
+  forget(offset: number): void {
+    for (const known of this.#behind.keys()) {
+      if (known >= offset) return
+      this.#behind.delete(known)
+    }
   }
 
   /** What to fetch now; undefined while there is enough. */
@@ -56,6 +74,8 @@ export class PartitionReader {
     // A partition that changes its leader can be asked for at both for a moment.
     if (this.#ended || from !== this.#nextOffset) return
     this.#nextOffset = nextOffset
+    this.#lastOffset = messages.at(-1)?.offset ?? this.#lastOffset
+    if (nextOffset > this.#lastOffset + 1) this.#behind.set(this.#lastOffset, nextOffset)
     if (messages.length === 0) return
     this.#fetched.push(messages)
     this.#messages += messages.length

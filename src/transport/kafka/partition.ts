@@ -9,11 +9,15 @@ import { PartitionReader } from './partition-reader.ts'
 import { UnknownTopicError } from '../errors.ts'
 import type { Partition, ReceivedMessage, SubscriptionOptions } from '../port.ts'
 
+export interface KafkaSubscriptionOptions extends Omit<SubscriptionOptions, 'run'> {
+  run(partition: KafkaPartition): Promise<void>
+}
+
 /** What the partitions of a subscription share. */
 export interface PartitionSource {
   readonly library: Library
   readonly cluster: Cluster
-  readonly options: SubscriptionOptions
+  readonly options: KafkaSubscriptionOptions
   readonly pump: FetchPump
   readonly committed: CommittedOffsets
   readonly held: HeldMessages
@@ -27,6 +31,7 @@ export class KafkaPartition implements Partition {
   readonly number: number
   readonly revoked: AbortSignal
   readonly #source: PartitionSource
+  #reader: PartitionReader | undefined
 
   constructor(source: PartitionSource, number: number, revoked: AbortSignal) {
     this.topic = source.options.topic
@@ -41,6 +46,7 @@ export class KafkaPartition implements Partition {
     const offset = after === undefined ? await this.#start() : after + 1
     if (offset === undefined) return
     const reader = new PartitionReader(this.number, offset, options, () => pump.pump())
+    this.#reader = reader
     const end = (): void => reader.end()
     this.revoked.addEventListener('abort', end, { once: true })
     if (this.revoked.aborted) reader.end()
@@ -62,10 +68,16 @@ export class KafkaPartition implements Partition {
   acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {
     const last = messages.at(-1)?.offset
     if (last !== undefined) {
-      this.#source.committed.add(this.number, last + 1)
+      this.#source.committed.add(this.number, this.behind(last))
       this.#source.held.finish(this.number, last)
+      this.#reader?.forget(last)
     }
     return Promise.resolve()
+  }
+
+  /** The offset at which to go on behind this one: there may be some that are no messages, such as the ends of transactions. */
+  behind(offset: number): number {
+    return this.#reader?.behind(offset) ?? offset + 1
   }
 
   release(): Promise<void> {

@@ -7,9 +7,9 @@ import { Member } from './client/member.ts'
 import { CommittedOffsets } from './committed-offsets.ts'
 import { FetchPump } from './fetch-pump.ts'
 import { HeldMessages } from './held-messages.ts'
-import type { PartitionSource } from './partition.ts'
+import type { KafkaSubscriptionOptions, PartitionSource } from './partition.ts'
 import { PartitionRuns } from './partition-runs.ts'
-import type { Subscription, SubscriptionOptions } from '../port.ts'
+import type { Subscription } from '../port.ts'
 
 /** The group waits a little longer than we do for `run`, so that it is not the one who gives up first. */
 const rebalanceMarginMs = 5_000
@@ -23,7 +23,7 @@ const looksBetweenCounts = 10
  */
 export class KafkaSubscription implements Subscription {
   readonly #library: Library
-  readonly #options: SubscriptionOptions
+  readonly #options: KafkaSubscriptionOptions
   readonly #pump: FetchPump
   readonly #committed: CommittedOffsets
   readonly #runs: PartitionRuns
@@ -37,7 +37,7 @@ export class KafkaSubscription implements Subscription {
   constructor(
     library: Library,
     cluster: Cluster,
-    options: SubscriptionOptions,
+    options: KafkaSubscriptionOptions,
     offsets: 'as acknowledged' | 'in transactions' = 'as acknowledged',
   ) {
     const { topic, group } = options

@@ -1,10 +1,11 @@
 import { TransportUnavailableError } from '../errors.ts'
-import type { Partition, ReceivedMessage, StartAt } from '../port.ts'
+import type { ReceivedMessage, StartAt } from '../port.ts'
 import type { Cluster } from './client/cluster.ts'
 import type { Library } from './client/library.ts'
 import type { PlacedTopicRecord, TopicRecord } from './client/transactional-sender.ts'
 import { TransactionalSender } from './client/transactional-sender.ts'
 import { partitionOf } from './murmur2.ts'
+import type { KafkaPartition } from './partition.ts'
 import { requestBytes } from './publisher.ts'
 import { batchOverhead } from './records.ts'
 import type { Transformer } from './transformer.ts'
@@ -30,15 +31,13 @@ const lastCommitMs = 5_000
  */
 export class TransformRun {
   readonly #parts: TransformParts
-  readonly #partition: Partition
-  readonly #number: number
+  readonly #partition: KafkaPartition
   #limits: ReadonlyMap<string, number> = new Map()
   #wake = (): void => {}
 
-  constructor(parts: TransformParts, partition: Partition) {
+  constructor(parts: TransformParts, partition: KafkaPartition) {
     this.#parts = parts
     this.#partition = partition
-    this.#number = partition.number ?? 0
   }
 
   /** Rejects when something failed that may work later, with a new producer. */
@@ -46,11 +45,11 @@ export class TransformRun {
     const { library, cluster, group, outputs } = this.#parts
     const { topic, revoked } = this.#partition
     this.#limits = new Map(await Promise.all(outputs.map(async (name) => [name, await cluster.maxMessageBytesOf(name)] as const)))
-    const sender = await TransactionalSender.open(library, `headwater.${group}.${topic}.${this.#number}`, group)
+    const sender = await TransactionalSender.open(library, `headwater.${group}.${topic}.${this.#partition.number}`, group)
     const wake = (): void => this.#wake()
     revoked.addEventListener('abort', wake)
     try {
-      const offset = (await cluster.stableOffset(group, topic, this.#number)) ?? (await this.#begin(sender))
+      const offset = (await cluster.stableOffset(group, topic, this.#partition.number)) ?? (await this.#begin(sender))
       for await (const messages of this.#partition.read(offset - 1)) {
         await this.#process(messages, sender)
         if (revoked.aborted) return
@@ -65,7 +64,7 @@ export class TransformRun {
   /** Where it began is written down: after a restart `end` would be somewhere else. */
   async #begin(sender: TransactionalSender): Promise<number> {
     const { cluster, startAt } = this.#parts
-    const offset = await cluster.firstOffset(this.#partition.topic, this.#number, startAt)
+    const offset = await cluster.firstOffset(this.#partition.topic, this.#partition.number, startAt)
     if (startAt.at !== 'beginning') await this.#commit([], offset, sender)
     return offset
   }
@@ -104,7 +103,7 @@ export class TransformRun {
         continue
       }
       const records = results.slice(done, ready).flatMap((result) => result ?? [])
-      await this.#commit(records, messages[ready - 1]!.offset! + 1, sender)
+      await this.#commit(records, this.#partition.behind(messages[ready - 1]!.offset!), sender)
       this.#parts.library.environment.metrics.count('headwater_processor_events_total', ready - done, {
         processor: `transform:${this.#parts.group}`,
       })
@@ -115,7 +114,7 @@ export class TransformRun {
   async #commit(records: readonly TopicRecord[], offset: number, sender: TransactionalSender): Promise<void> {
     const { library, outputs } = this.#parts
     const placed = records.length > 0 ? place(records, await sender.partitions(outputs)) : []
-    await this.#inTime(sender.commit(this.#requests(placed), { topic: this.#partition.topic, partition: this.#number, offset }))
+    await this.#inTime(sender.commit(this.#requests(placed), { topic: this.#partition.topic, partition: this.#partition.number, offset }))
     for (const [topic, { length }] of Map.groupBy(placed, (record) => record.topic))
       library.environment.metrics.count('headwater_transport_published_total', length, { transport: 'kafka', topic })
   }

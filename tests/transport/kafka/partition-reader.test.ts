@@ -79,3 +79,21 @@ test('it asks for a large room in parts', () => {
   reader.add(result(0, 10, 100_000))
   assert.deepEqual(reader.request(), { partition: 0, offset: 10, maxBytes: 1024 * 1024 })
 })
+
+test('it knows where to go on behind messages that are followed by what nobody may see', async () => {
+  const reader = new PartitionReader(0, 5, { maxMessages: 100, maxBytes: 100_000 }, () => {})
+  reader.add({ ...result(5, 2), nextOffset: 8 })
+  reader.add({ ...result(8, 0), nextOffset: 9 })
+  reader.add({ ...result(9, 1), nextOffset: 11 })
+  await readAll(reader, 3)
+  assert.deepEqual(
+    [5, 6, 9].map((offset) => reader.behind(offset)),
+    [6, 9, 11],
+  )
+  reader.forget(9)
+  assert.deepEqual(
+    [6, 9].map((offset) => reader.behind(offset)),
+    [7, 11],
+    'what is finished is not remembered, but for the last one',
+  )
+})

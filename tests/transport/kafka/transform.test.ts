@@ -103,6 +103,24 @@ describeOnBroker('Kafka', 'a transform from topic to topic of Kafka', (brokers) 
     )
   })
 
+  test('stages behind each other have nothing left to do in the end, though ends of transactions lie between their messages', async () => {
+    const name = randomUUID()
+    const { from, doubled, logged } = stageOf(name)
+    await publish(from, messagesFor(from, 20))
+    const double = { ...quick, group: `${name}.double`, from, on: Counted, to: doubled, emits: Doubled } as const
+    const first = stopAtEnd(await startTransform(double, ({ data }) => Doubled({ ...data, twice: 2 * data.number })))
+    const note = { ...quick, group: `${name}.note`, from: doubled, on: Doubled, to: logged, emits: Logged } as const
+    const second = stopAtEnd(await startTransform(note, ({ data: { key, number } }) => Logged({ key, number })))
+    const ledger = new Ledger()
+    const connection = await connectTo(brokers)
+    await ledger.follow(connection, logged.name)
+    await eventually(() => assert.equal(ledger.count, 100))
+    await publish(from, messagesFor(from, 1, 20))
+    await eventually(() => assert.equal(ledger.count, 105))
+    for (const lag of [() => first.lag(), () => second.lag(), () => connection.lag(logged.name, logged.name)])
+      await eventually(async () => assert.deepEqual(new Set((await lag()).map(({ messages }) => messages)), new Set([0])), 5_000)
+  })
+
   test('is refused where it is defined wrongly', async () => {
     const { from, doubled } = stageOf('wrong')
     const wrong = { ...quick, group: 'wrong', from, to: doubled } as const
