@@ -19,6 +19,7 @@ export class PartitionReader {
   readonly partition: number
   readonly #limits: ReaderLimits
   readonly #wanted: () => void
+  readonly #passed: (lastOffset: number) => void
   #nextOffset: number
   #fetched: (readonly ReceivedMessage[])[] = []
   #messages = 0
@@ -34,13 +35,23 @@ export class PartitionReader {
   #ended = false
   #wake: (() => void) | undefined
 
-  /** @param wanted Called when there is room for more. */
-  constructor(partition: number, nextOffset: number, limits: ReaderLimits, wanted: () => void) {
+  /**
+   * @param wanted Called when there is room for more.
+   * @param passed Called when more is known about what is behind the last message, of which nothing may be seen.
+   */
+  constructor(
+    partition: number,
+    nextOffset: number,
+    limits: ReaderLimits,
+    wanted: () => void,
+    passed: (lastOffset: number) => void = () => {},
+  ) {
     this.partition = partition
     this.#nextOffset = nextOffset
     this.#lastOffset = nextOffset - 1
     this.#limits = limits
     this.#wanted = wanted
+    this.#passed = passed
   }
 
   /** Messages that are held. */
@@ -76,7 +87,10 @@ export class PartitionReader {
     this.#nextOffset = nextOffset
     this.#lastOffset = messages.at(-1)?.offset ?? this.#lastOffset
     if (nextOffset > this.#lastOffset + 1) this.#behind.set(this.#lastOffset, nextOffset)
-    if (messages.length === 0) return
+    if (messages.length === 0) {
+      if (nextOffset > from) this.#passed(this.#lastOffset)
+      return
+    }
     this.#fetched.push(messages)
     this.#messages += messages.length
     this.#bytes += bytes

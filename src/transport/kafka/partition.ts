@@ -32,6 +32,8 @@ export class KafkaPartition implements Partition {
   readonly revoked: AbortSignal
   readonly #source: PartitionSource
   #reader: PartitionReader | undefined
+  /** The last offset that is finished. */
+  #finished = -1
 
   constructor(source: PartitionSource, number: number, revoked: AbortSignal) {
     this.topic = source.options.topic
@@ -45,7 +47,16 @@ export class KafkaPartition implements Partition {
     const labels = { transport: 'kafka', topic: this.topic, group: options.group }
     const offset = after === undefined ? await this.#start() : after + 1
     if (offset === undefined) return
-    const reader = new PartitionReader(this.number, offset, options, () => pump.pump())
+    const reader = new PartitionReader(
+      this.number,
+      offset,
+      options,
+      () => pump.pump(),
+      (last) => {
+        if (last === this.#finished) this.#source.committed.add(this.number, this.behind(last))
+      },
+    )
+    this.#finished = offset - 1
     this.#reader = reader
     const end = (): void => reader.end()
     this.revoked.addEventListener('abort', end, { once: true })
@@ -68,6 +79,7 @@ export class KafkaPartition implements Partition {
   acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {
     const last = messages.at(-1)?.offset
     if (last !== undefined) {
+      this.#finished = last
       this.#source.committed.add(this.number, this.behind(last))
       this.#source.held.finish(this.number, last)
       this.#reader?.forget(last)

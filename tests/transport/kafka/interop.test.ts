@@ -161,6 +161,15 @@ describeOnBroker('Kafka', 'Kafka and others', (brokers) => {
     const received = await read(connection, topic, 5)
     assert.deepEqual(received.map(textOf).slice(0, 4), ['a1', 'a2', 'c1', 'c2'])
 
+    // What was aborted last is nothing that is still to be done.
+    const ledger = new Ledger()
+    await ledger.follow(connection, topic)
+    await eventually(() => assert.equal(ledger.count, 5))
+    const last = await producer.transaction()
+    for (const value of ['e1', 'e2']) await last.send({ topic, messages: [{ key: 'k', value }] })
+    await last.abort()
+    await eventually(async () => assert.deepEqual(await connection.lag(topic, topic), [{ partition: 0, messages: 0 }]))
+
     // From behind the messages of the second one: only its end is in the answer, and what its producer wrote after that was committed.
     const again: ReceivedMessage[] = []
     const run = async (partition: Partition): Promise<void> => {
