@@ -52,7 +52,7 @@ export async function prepareKafka(directory: string, broker: KafkaBroker = {}):
 }
 
 /** Fetched beside their place and moved there when they are complete, so that an interrupted fetch is not taken for one. */
-function fetchJars(jars: string): void {
+export function fetchJars(jars: string): void {
   const fetching = `${jars}.fetching`
   mkdirSync(fetching, { recursive: true })
   const pom = join(fetching, 'pom.xml')

@@ -19,6 +19,7 @@ export class FetchPump {
   readonly #busy = new Set<number>()
   readonly #ended = new AbortController()
   #failures = 0
+  #turn = 0
   /** Set while nothing is fetched because the last request failed. */
   #pausing = false
   #looking = false
@@ -78,7 +79,9 @@ export class FetchPump {
   async #fetch(node: number, readers: readonly PartitionReader[], maxWaitMs: number): Promise<void> {
     this.#busy.add(node)
     try {
-      const requests = readers.flatMap((reader) => reader.request() ?? [])
+      // A broker fills its answer in this order: everybody is the first one in turn.
+      const first = this.#turn++ % readers.length
+      const requests = [...readers.slice(first), ...readers.slice(0, first)].flatMap((reader) => reader.request() ?? [])
       const results = await this.#fetcher.fetch(node, requests, maxWaitMs)
       const byPartition = new Map(readers.map((reader) => [reader.partition, reader]))
       for (const result of results) {

@@ -1,11 +1,13 @@
-import { Cluster } from './client/cluster.ts'
-import { loadLibrary } from './client/library.ts'
+import { connectCluster } from './client/connect.ts'
 import { KafkaConnection } from './connection.ts'
 import type { KafkaOptions } from './options.ts'
 import { withDefaults } from './options.ts'
 import type { Transport } from '../port.ts'
 
 export type { KafkaLogin, KafkaOptions } from './options.ts'
+export { startTransform } from './transform.ts'
+export type { RunningTransform, TransformOptions } from './transform.ts'
+export type { TransformContext, TransformRetry } from './transformer.ts'
 
 /**
  * Messages over Apache Kafka 2.4 or later, or what speaks its protocol. Needs the package `@platformatic/kafka`.
@@ -18,10 +20,8 @@ export function kafka(options: KafkaOptions): Transport {
   return {
     name: 'kafka',
     async connect({ environment, clientName }) {
-      const library = await loadLibrary(settings, environment, clientName)
-      const cluster = new Cluster(library)
+      const { library, cluster } = await connectCluster(settings, environment, clientName)
       try {
-        await cluster.check()
         return new KafkaConnection(library, cluster, await cluster.maxMessageBytes())
       } catch (error) {
         await cluster.close()

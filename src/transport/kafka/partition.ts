@@ -1,6 +1,5 @@
 import { describeError } from '../../observability/log.ts'
 import { backoffMs } from '../../storage/backoff.ts'
-import { earliest, latest } from './client/cluster.ts'
 import type { Cluster } from './client/cluster.ts'
 import type { Library } from './client/library.ts'
 import type { CommittedOffsets } from './committed-offsets.ts'
@@ -8,13 +7,17 @@ import type { FetchPump } from './fetch-pump.ts'
 import type { HeldMessages } from './held-messages.ts'
 import { PartitionReader } from './partition-reader.ts'
 import { UnknownTopicError } from '../errors.ts'
-import type { Partition, ReceivedMessage, StartAt, SubscriptionOptions } from '../port.ts'
+import type { Partition, ReceivedMessage, SubscriptionOptions } from '../port.ts'
+
+export interface KafkaSubscriptionOptions extends Omit<SubscriptionOptions, 'run'> {
+  run(partition: KafkaPartition): Promise<void>
+}
 
 /** What the partitions of a subscription share. */
 export interface PartitionSource {
   readonly library: Library
   readonly cluster: Cluster
-  readonly options: SubscriptionOptions
+  readonly options: KafkaSubscriptionOptions
   readonly pump: FetchPump
   readonly committed: CommittedOffsets
   readonly held: HeldMessages
@@ -28,6 +31,9 @@ export class KafkaPartition implements Partition {
   readonly number: number
   readonly revoked: AbortSignal
   readonly #source: PartitionSource
+  #reader: PartitionReader | undefined
+  /** The last offset that is finished. */
+  #finished = -1
 
   constructor(source: PartitionSource, number: number, revoked: AbortSignal) {
     this.topic = source.options.topic
@@ -43,7 +49,17 @@ export class KafkaPartition implements Partition {
     if (offset === undefined) return
     // A group that is new, or was put somewhere else, has its figures at once.
     if (after !== undefined) committed.addFirst(this.number, offset)
-    const reader = new PartitionReader(this.number, offset, options, () => pump.pump())
+    const reader = new PartitionReader(
+      this.number,
+      offset,
+      options,
+      () => pump.pump(),
+      (last) => {
+        if (last === this.#finished) this.#source.committed.add(this.number, this.behind(last))
+      },
+    )
+    this.#finished = offset - 1
+    this.#reader = reader
     const end = (): void => reader.end()
     this.revoked.addEventListener('abort', end, { once: true })
     if (this.revoked.aborted) reader.end()
@@ -65,10 +81,17 @@ export class KafkaPartition implements Partition {
   acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {
     const last = messages.at(-1)?.offset
     if (last !== undefined) {
-      this.#source.committed.add(this.number, last + 1)
+      this.#finished = last
+      this.#source.committed.add(this.number, this.behind(last))
       this.#source.held.finish(this.number, last)
+      this.#reader?.forget(last)
     }
     return Promise.resolve()
+  }
+
+  /** The offset at which to go on behind this one: there may be some that are no messages, such as the ends of transactions. */
+  behind(offset: number): number {
+    return this.#reader?.behind(offset) ?? offset + 1
   }
 
   release(): Promise<void> {
@@ -83,7 +106,7 @@ export class KafkaPartition implements Partition {
     const { clock, random, log } = library.environment
     for (let attempt = 0; !this.revoked.aborted; attempt++) {
       try {
-        const offset = await Promise.race([this.#resolve(options.startAt, cluster), aborted(this.revoked)])
+        const offset = await Promise.race([cluster.firstOffset(this.topic, this.number, options.startAt), aborted(this.revoked)])
         if (offset === undefined) return undefined
         if (options.startAt.at === 'beginning') return offset
         starts.set(this.number, offset)
@@ -100,17 +123,6 @@ export class KafkaPartition implements Partition {
       }
     }
     return undefined
-  }
-
-  async #resolve(startAt: StartAt, cluster: Cluster): Promise<number> {
-    const at = startAt.at === 'beginning' ? earliest : startAt.at === 'end' ? latest : startAt.timeMs
-    const found = await this.#offsetAt(at, cluster)
-    // Nothing is as late as that.
-    return found >= 0 ? found : this.#offsetAt(latest, cluster)
-  }
-
-  async #offsetAt(at: number, cluster: Cluster): Promise<number> {
-    return (await cluster.offsets(this.topic, [this.number], at)).get(this.number) ?? -1
   }
 }
 

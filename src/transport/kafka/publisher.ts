@@ -8,12 +8,10 @@ import type { OutgoingMessage, PublishOutcome } from '../port.ts'
 import { partitionOf } from './murmur2.ts'
 import type { Call, Waiting } from './publish-report.ts'
 import { PublishReport } from './publish-report.ts'
-import { toRecord } from './records.ts'
+import { batchOverhead, toRecord } from './records.ts'
 
-/** Of a batch around its records. */
-const batchOverhead = 61
 /** Of all partitions in one request: well below what brokers take (`socket.request.max.bytes`), and no more than is encoded between two turns of the event loop unnoticed. */
-const requestBytes = 4 * 1024 * 1024
+export const requestBytes: number = 4 * 1024 * 1024
 const noPartition = -1
 
 /**

@@ -1,4 +1,4 @@
-import type { OutgoingMessage, ReceivedMessage } from '../port.ts'
+import type { ReceivedMessage, WireMessage } from '../port.ts'
 
 // A message as Kafka's protocol binding of CloudEvents writes it in binary mode: attributes are headers `ce_*`, `datacontenttype` is the header
 // `content-type`, texts are UTF-8. Other headers stand as they are.
@@ -26,6 +26,9 @@ export interface RecordPlace {
   readonly timeMs: number
 }
 
+/** Bytes of a batch around its records. */
+export const batchOverhead = 61
+
 const prefix = 'ce_'
 const contentType = 'content-type'
 /** Carries the id of a message that is no CloudEvent in binary mode. */
@@ -35,7 +38,8 @@ const recordOverhead = 40
 const headerOverhead = 10
 const noBytes: Buffer = Buffer.alloc(0)
 
-export function toRecord({ id, key, attributes, headers, body }: OutgoingMessage): OutgoingRecord {
+/** A message without an id is one that came without, and goes on as it is. */
+export function toRecord({ id, key, attributes, headers, body }: WireMessage & { readonly id: string | undefined }): OutgoingRecord {
   const written = new Map<Buffer, Buffer>()
   let bytes = recordOverhead + body.byteLength
   const write = (name: Buffer, text: string): void => {
@@ -50,21 +54,33 @@ export function toRecord({ id, key, attributes, headers, body }: OutgoingMessage
     } else write(nameBytes(prefix + name), attributes[name]!)
   }
   for (const name in headers) write(nameBytes(name), headers[name]!)
-  if (attributes['id'] !== id) write(nameBytes(idHeader), id)
+  if (id !== undefined && attributes['id'] !== id) write(nameBytes(idHeader), id)
 
   const keyBytes = key === undefined ? undefined : Buffer.from(key)
   if (keyBytes) bytes += keyBytes.byteLength
   return { key: keyBytes, value: Buffer.from(body.buffer, body.byteOffset, body.byteLength), headers: written, bytes }
 }
 
+/** The record with more headers, which need not be texts; of one that is there already the value is replaced. */
+export function addHeaders(record: OutgoingRecord, added: Readonly<Record<string, Buffer>>): OutgoingRecord {
+  const headers = new Map([...record.headers].filter(([name]) => !Object.hasOwn(added, name.toString())))
+  let { bytes } = record
+  for (const [name, value] of Object.entries(added)) {
+    headers.set(nameBytes(name), value)
+    bytes += nameBytes(name).byteLength + value.byteLength + headerOverhead
+  }
+  return { ...record, headers, bytes }
+}
+
 export function fromRecord({ key, value, headers }: IncomingRecord, place: RecordPlace): ReceivedMessage {
   const attributes: Record<string, string> = {}
   const others: Record<string, string> = {}
   let id: string | undefined
-  for (const [nameInBytes, text] of headers) {
+  for (let index = 0; index < headers.length; index++) {
+    const [nameInBytes, text] = headers[index]!
     if (nameInBytes === null || text === null) continue
-    const name = nameInBytes.toString()
-    if (name.startsWith(prefix)) put(attributes, name.slice(prefix.length), text.toString())
+    const { name, isAttribute } = headerName(nameInBytes, index)
+    if (isAttribute) put(attributes, name, text.toString())
     else if (name === idHeader) id = text.toString()
     else put(others, name, text.toString())
   }
@@ -97,4 +113,38 @@ function nameBytes(name: string): Buffer {
   const bytes = Buffer.from(name)
   if (names.size < mostNames) names.set(name, bytes)
   return bytes
+}
+
+interface HeaderName {
+  readonly bytes: Uint8Array
+  /** Of an attribute: without its prefix. */
+  readonly name: string
+  readonly isAttribute: boolean
+}
+
+const headerNames = new Map<string, HeaderName>()
+/** The one that was seen last at each place: messages of a topic mostly have the same headers in the same order, and comparing is cheaper than decoding. */
+const seenLast: HeaderName[] = []
+const mostPlaces = 64
+
+function headerName(bytes: Buffer, index: number): HeaderName {
+  const last = seenLast[index]
+  if (last && isSame(last.bytes, bytes)) return last
+  const text = bytes.toString()
+  const found = headerNames.get(text) ?? readHeaderName(text, bytes)
+  if (headerNames.size < mostNames) headerNames.set(text, found)
+  if (index < mostPlaces) seenLast[index] = found
+  return found
+}
+
+function readHeaderName(text: string, bytes: Buffer): HeaderName {
+  const isAttribute = text.startsWith(prefix)
+  // A copy: it is kept, and not the whole answer that it came in.
+  return { bytes: Uint8Array.from(bytes), name: isAttribute ? text.slice(prefix.length) : text, isAttribute }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let index = a.length - 1; index >= 0; index--) if (a[index] !== b[index]) return false
+  return true
 }

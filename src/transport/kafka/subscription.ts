@@ -7,9 +7,9 @@ import { Member } from './client/member.ts'
 import { CommittedOffsets } from './committed-offsets.ts'
 import { FetchPump } from './fetch-pump.ts'
 import { HeldMessages } from './held-messages.ts'
-import type { PartitionSource } from './partition.ts'
+import type { KafkaSubscriptionOptions, PartitionSource } from './partition.ts'
 import { PartitionRuns } from './partition-runs.ts'
-import type { Subscription, SubscriptionOptions } from '../port.ts'
+import type { Subscription } from '../port.ts'
 
 /** The group waits a little longer than we do for `run`, so that it is not the one who gives up first. */
 const rebalanceMarginMs = 5_000
@@ -23,7 +23,7 @@ const looksBetweenCounts = 10
  */
 export class KafkaSubscription implements Subscription {
   readonly #library: Library
-  readonly #options: SubscriptionOptions
+  readonly #options: KafkaSubscriptionOptions
   readonly #pump: FetchPump
   readonly #committed: CommittedOffsets
   readonly #runs: PartitionRuns
@@ -33,13 +33,19 @@ export class KafkaSubscription implements Subscription {
   #counting = false
   #closing: Promise<void> | undefined
 
-  constructor(library: Library, cluster: Cluster, options: SubscriptionOptions) {
+  /** @param offsets Whether the group's offsets on the broker follow what is acknowledged, or are those of transactions, which nothing else may change. */
+  constructor(
+    library: Library,
+    cluster: Cluster,
+    options: KafkaSubscriptionOptions,
+    offsets: 'as acknowledged' | 'in transactions' = 'as acknowledged',
+  ) {
     const { topic, group } = options
     this.#library = library
     this.#options = options
     this.#pump = new FetchPump(library, new Fetcher(library, topic, group), topic)
     this.#committed = new CommittedOffsets(
-      async (offsets) => this.#member?.commit(offsets),
+      async (acknowledged) => (offsets === 'as acknowledged' ? this.#member?.commit(acknowledged) : undefined),
       (error) => this.#log('debug', 'an offset was not committed', error),
     )
     const source: PartitionSource = {

@@ -34,7 +34,7 @@ export const startTimeoutMs = 120_000
 export const login = { username: 'alice', password: 'not-a-secret' }
 
 /** The jars of `npm run services -- start kafka`. */
-const jars = join(resolve(process.env['HEADWATER_SERVICES'] ?? join(import.meta.dirname, '../../../.services')), 'kafka/lib')
+export const jars: string = join(resolve(process.env['HEADWATER_SERVICES'] ?? join(import.meta.dirname, '../../../.services')), 'kafka/lib')
 
 /** Lives no longer than its caller, however that ends: its standard input is closed by the kernel then. */
 const untilInputEnds = '"$@" & pid=$!; echo $pid; cat > /dev/null; kill -9 $pid'

@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigResourceTypes, Kafka, logLevel } from 'kafkajs'
-import { afterAll, beforeAll, test } from 'vitest'
+import { afterAll, beforeAll, onTestFinished, test } from 'vitest'
 import { InMemoryMetrics } from '../../../src/observability/metrics.ts'
+import { silentLog } from '../../../src/observability/log.ts'
 import { MessageTooLargeError, TransportUnavailableError } from '../../../src/transport/errors.ts'
+import { startTransform } from '../../../src/transport/kafka/index.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
 import type { OwnBroker } from './broker.ts'
 import { login, startBroker, startTimeoutMs } from './broker.ts'
 import { connectTo, keyed, newTopic, numbered } from './clients.ts'
 import { Ledger } from './ledger.ts'
+import { Counted, counted, Logged, stageOf } from './transformed.ts'
 
 describeOnBroker('Kafka', 'Kafka, when it fails', () => {
   let broker: OwnBroker | undefined
@@ -51,6 +55,43 @@ describeOnBroker('Kafka', 'Kafka, when it fails', () => {
     assert.equal(ledger.repetitions(), 0, 'the producer is idempotent')
     assert.ok(metrics.value('headwater_transport_disconnects_total', { transport: 'kafka' }) > 0)
   }, 120_000)
+
+  test('a transform whose broker is killed under load writes each output once and in order', async () => {
+    const name = randomUUID()
+    const { from, logged } = stageOf(name)
+    const connection = await connectTo(own().address)
+    const options = { brokers: own().address, group: name, from, on: Counted, to: logged, emits: Logged, log: silentLog } as const
+    const running = await startTransform(options, async ({ data }) => Logged(data))
+    onTestFinished(() => running.stop())
+    const ledger = new Ledger()
+    const outputs = new Ledger()
+    await outputs.follow(connection, logged.name)
+
+    let isOver = false
+    const publishing = (async () => {
+      for (let number = 0; !isOver; number += 5) {
+        const messages = Array.from({ length: 20 }, (_, index) => counted(from, `k${index % 4}`, number + Math.floor(index / 4)))
+        await ledger.publishAll(connection, from.name, messages)
+      }
+    })()
+    await eventually(() => assert.ok(outputs.count > 1_000))
+    await own().kill()
+    await own().start()
+    const before = outputs.count
+    await eventually(() => assert.ok(outputs.count > before + 1_000, `${outputs.count} after ${before}`), 60_000)
+    isOver = true
+    await publishing
+    await eventually(() => assert.ok(outputs.count >= ledger.confirmed.size, `${outputs.count} of ${ledger.confirmed.size}`), 60_000)
+    for (const [key, messages] of outputs.received) {
+      const numbers = messages.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as { readonly number: number }).number)
+      assert.deepEqual(
+        numbers,
+        numbers.map((_, index) => index),
+        `each of ${key} once and in order`,
+      )
+    }
+    assert.equal(outputs.count, ledger.confirmed.size)
+  }, 180_000)
 
   test('connections that are cut while messages are on their way cost nothing but time', async () => {
     const { address, proxy } = line(0)

@@ -8,10 +8,11 @@ import { environment } from '../../../src/observability/environment.ts'
 import type { Log } from '../../../src/observability/log.ts'
 import type { KafkaOptions } from '../../../src/transport/kafka/index.ts'
 import { kafka } from '../../../src/transport/kafka/index.ts'
-import type { OutgoingMessage, ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
+import type { OutgoingMessage, Partition, ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
 import { connectTo, newTopic, subscriptionTo, textOf } from './clients.ts'
+import { readByJava, writeByJava } from './java-client.ts'
 import { Ledger } from './ledger.ts'
 
 const keys = [
@@ -77,6 +78,11 @@ describeOnBroker('Kafka', 'Kafka and others', (brokers) => {
       body: Buffer.from(JSON.stringify({ key })),
     }
   }
+
+  const compressible = Array.from({ length: 500 }, (_, number) => ({
+    ...event(`k${number % 10}`),
+    body: Buffer.from(`k${number % 10} ${number} `.padEnd(300, 'x')),
+  }))
 
   test('kafkajs and cloudevents read what is published, and agree on the partition of each key', async () => {
     const connection = await connectTo(brokers)
@@ -155,6 +161,23 @@ describeOnBroker('Kafka', 'Kafka and others', (brokers) => {
     const received = await read(connection, topic, 5)
     assert.deepEqual(received.map(textOf).slice(0, 4), ['a1', 'a2', 'c1', 'c2'])
 
+    // What was aborted last is nothing that is still to be done.
+    const ledger = new Ledger()
+    await ledger.follow(connection, topic)
+    await eventually(() => assert.equal(ledger.count, 5))
+    const last = await producer.transaction()
+    for (const value of ['e1', 'e2']) await last.send({ topic, messages: [{ key: 'k', value }] })
+    await last.abort()
+    await eventually(async () => assert.deepEqual(await connection.lag(topic, topic), [{ partition: 0, messages: 0 }]))
+
+    // From behind the messages of the second one: only its end is in the answer, and what its producer wrote after that was committed.
+    const again: ReceivedMessage[] = []
+    const run = async (partition: Partition): Promise<void> => {
+      for await (const batch of partition.read(4)) again.push(...batch)
+    }
+    await connection.subscribe(subscriptionTo(topic, randomUUID(), run))
+    await eventually(() => assert.deepEqual(again.map(textOf).slice(0, 2), ['c1', 'c2']))
+
     // Larger than what is fetched at once, so that its end comes with a later answer than its messages.
     const large = await producer.transaction()
     for (let count = 0; count < 20; count++) await large.send({ topic, messages: [{ key: 'k', value: Buffer.alloc(20_000) }] })
@@ -187,19 +210,39 @@ describeOnBroker('Kafka', 'Kafka and others', (brokers) => {
     await eventually(() => ledger.assertComplete())
   })
 
-  for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const satisfies KafkaOptions['compression'][])
+  const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const satisfies KafkaOptions['compression'][]
+
+  for (const compression of codecs)
     test(`compression ${compression}`, async () => {
       const connection = await connectTo(brokers, { compression })
       const topic = await newTopic(connection, 2)
-      const messages = Array.from({ length: 500 }, (_, number) => ({
-        ...event(`k${number % 10}`),
-        body: Buffer.from(`k${number % 10} ${number} `.padEnd(300, 'x')),
-      }))
       const ledger = new Ledger()
-      await ledger.publishAll(connection, topic, messages)
+      await ledger.publishAll(connection, topic, compressible)
       await ledger.follow(connection, topic)
       await eventually(() => ledger.assertComplete())
       ledger.assertOrder()
-      if (compression === 'none' || compression === 'gzip') assert.equal((await readByKafkajs(topic, 500)).length, 500)
     })
+
+  test("Kafka's own client reads what is compressed in each way, and the reverse", async () => {
+    const ours = new Map<string, string>()
+    const theirs = new Map<string, string>()
+    for (const compression of codecs) {
+      const connection = await connectTo(brokers, { compression })
+      ours.set(compression, await newTopic(connection, 1))
+      theirs.set(compression, await newTopic(connection, 1))
+      await new Ledger().publishAll(connection, ours.get(compression)!, compressible)
+    }
+    const [byJava] = await Promise.all([readByJava(brokers, [...ours.values()]), writeByJava(brokers, 500, theirs)])
+    const connection = await connectTo(brokers)
+    for (const compression of codecs) {
+      const values = byJava.filter(({ topic }) => topic === ours.get(compression)).map(({ value }) => value)
+      assert.deepEqual(values, compressible.map(textOf), compression)
+      const received = await read(connection, theirs.get(compression)!, 500)
+      assert.deepEqual(
+        received.map((message) => [message.key, textOf(message)]),
+        received.map((_, number) => [String(number % 10), String(number)]),
+        compression,
+      )
+    }
+  }, 60_000)
 })

@@ -1,6 +1,6 @@
 import type { Admin } from '@platformatic/kafka'
 import { TransportUnavailableError, UnknownTopicError, UnsupportedBrokerError, UnsupportedByTransportError } from '../../errors.ts'
-import type { TopicSpec } from '../../port.ts'
+import type { StartAt, TopicSpec } from '../../port.ts'
 import { isKafkaError, isUnknownTopic } from './errors.ts'
 import type { Library } from './library.ts'
 
@@ -114,6 +114,26 @@ export class Cluster {
       of.partitions.map(({ partitionIndex, committedOffset }): [number, number] => [partitionIndex, Number(committedOffset)]),
     )
     return new Map(offsets.filter(([, offset]) => offset >= 0))
+  }
+
+  /**
+   * The offset at which the group goes on with a partition; undefined where it has committed none. While a transaction that would change it is being ended
+   * there is no answer.
+   */
+  async stableOffset(group: string, topic: string, partition: number): Promise<number | undefined> {
+    const wanted = { groupId: group, topics: [{ name: topic, partitionIndexes: [partition] }] }
+    const answer = await this.#ofTopic(topic, () => this.#admin.listConsumerGroupOffsets({ groups: [wanted], requireStable: true }))
+    const offset = Number(answer[0]?.topics[0]?.partitions[0]?.committedOffset ?? -1)
+    return offset >= 0 ? offset : undefined
+  }
+
+  /** The offset of the first message for a group that is new. */
+  async firstOffset(topic: string, partition: number, startAt: StartAt): Promise<number> {
+    const at = startAt.at === 'beginning' ? earliest : startAt.at === 'end' ? latest : startAt.timeMs
+    const offsetAt = async (wanted: number): Promise<number> => (await this.offsets(topic, [partition], wanted)).get(partition) ?? -1
+    const found = await offsetAt(at)
+    // Nothing is as late as that.
+    return found >= 0 ? found : offsetAt(latest)
   }
 
   async close(): Promise<void> {

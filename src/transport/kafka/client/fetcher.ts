@@ -17,8 +17,10 @@ export interface FetchResult {
   /** The offset that was asked for. */
   readonly from: number
   readonly messages: readonly ReceivedMessage[]
-  /** Of the bodies, keys and headers, compressed or not. */
+  /** Of the messages, as they are held. */
   readonly bytes: number
+  /** Of the messages, as they came: less, where they were compressed. */
+  readonly wireBytes: number
   /** Where to go on: behind messages of which none may be seen, too. */
   readonly nextOffset: number
   /** The offset is not there: removed by retention, or beyond the end. */
@@ -36,6 +38,9 @@ const transactional = 1 << 4
 const stampedByBroker = 1 << 3
 
 const offsetOutOfRange = 1
+
+/** Of all partitions in one answer: it is taken apart in one go, during which nothing else is done. */
+const mostFetchBytes = 2 * 1024 * 1024
 
 /**
  * Fetches messages of one topic. The library's own stream is not used: it pauses as a whole rather than by partition, and closes itself when the broker
@@ -85,7 +90,7 @@ export class Fetcher {
         maxWaitTime: maxWaitMs,
         minBytes: 1,
         maxBytes: Math.min(
-          50 * 1024 * 1024,
+          mostFetchBytes,
           requests.reduce((sum, { maxBytes }) => sum + maxBytes, 0),
         ),
         isolationLevel: this.#library.kafka.FetchIsolationLevels.READ_COMMITTED,
@@ -116,22 +121,24 @@ export class Fetcher {
     const messages: ReceivedMessage[] = []
     let nextOffset = from
     let bytes = 0
+    let wireBytes = 0
     const aborted = new AbortedTransactions(answer)
     for (const batch of answer.records ?? []) {
       const firstOffset = Number(batch.firstOffset)
       nextOffset = Math.max(nextOffset, firstOffset + batch.lastOffsetDelta + 1)
       if (batch.attributes & control) {
-        aborted.end(batch.producerId)
+        aborted.end(batch.producerId, batch.firstOffset)
         continue
       }
       if (batch.attributes & transactional && aborted.has(batch.producerId, batch.firstOffset)) continue
       const firstTimeMs = Number(batch.firstTimestamp)
       const brokersTimeMs = batch.attributes & stampedByBroker ? Number(batch.maxTimestamp) : undefined
-      bytes += batch.length
+      wireBytes += batch.length
       for (const record of batch.records) {
         const offset = firstOffset + record.offsetDelta
         // Batches come as they were written, also when only their end is wanted.
         if (offset < from) continue
+        bytes += record.length
         const timeMs = brokersTimeMs ?? firstTimeMs + Number(record.timestampDelta)
         messages.push(fromRecord(record, { topic: this.#topic, partition: answer.partitionIndex, offset, timeMs }))
       }
@@ -141,7 +148,7 @@ export class Fetcher {
       answer.errorCode === 0 || outOfRange
         ? undefined
         : (this.#library.kafka.protocolErrorsCodesById[answer.errorCode] ?? `error ${answer.errorCode}`)
-    return { partition: answer.partitionIndex, from, messages, bytes, nextOffset, outOfRange, failed }
+    return { partition: answer.partitionIndex, from, messages, bytes, wireBytes, nextOffset, outOfRange, failed }
   }
 }
 
@@ -155,15 +162,21 @@ class AbortedTransactions {
   }
 
   has(producerId: bigint, offset: bigint): boolean {
+    this.#openUpTo(offset)
+    return this.#open.has(producerId)
+  }
+
+  /** To be told of every end: of a transaction there may be nothing else in the answer, and the next one of its producer is another one. */
+  end(producerId: bigint, offset: bigint): void {
+    this.#openUpTo(offset)
+    this.#open.delete(producerId)
+  }
+
+  #openUpTo(offset: bigint): void {
     for (let next = this.#starts[0]; next && next.firstOffset <= offset; next = this.#starts[0]) {
       this.#open.add(next.producerId)
       this.#starts.shift()
     }
-    return this.#open.has(producerId)
-  }
-
-  end(producerId: bigint): void {
-    this.#open.delete(producerId)
   }
 }
 
