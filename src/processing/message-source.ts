@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { Origin } from './dead-letter.ts'
+import type { Onward } from './onward.ts'
 
 /** Where a handler's messages come from: the store's log, or a topic. */
 export interface MessageSource {
@@ -15,6 +16,8 @@ export interface MessageSource {
   find(position: number): Promise<RecordedEvent | undefined>
   /** What was done with these messages is committed. */
   finished?(events: readonly RecordedEvent[]): void
+  /** Where messages go that fail, instead of being tried again here. */
+  readonly onward?: Onward
 }
 
 export interface MessagePage {

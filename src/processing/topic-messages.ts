@@ -17,6 +17,8 @@ export interface TopicMessagesParts {
   /** True when the consumer keeps the offsets: a position is an offset and one. Else messages are numbered as they come. */
   readonly keepsOffsets: boolean
   readonly store: EventStore
+  /** What a message was on the topic from which it was sent here. Default: it is as it came. */
+  readonly originalOf?: (message: ReceivedMessage) => ReceivedMessage
 }
 
 const keptHeaderBytes = 4_000
@@ -65,10 +67,15 @@ export class TopicMessages implements MessageSource {
     }
   }
 
+  /** What the event was made of, as it came; undefined when that is too long ago. */
+  receivedOf(event: RecordedEvent): ReceivedMessage | undefined {
+    return this.#received.get(event)
+  }
+
   originOf(event: RecordedEvent): Origin | undefined {
     const message = this.#received.get(event)
     if (!message) return undefined
-    const { topic, partition = null, offset = null, headers, attributes } = message
+    const { topic, partition = null, offset = null, headers, attributes } = this.#originalOf(message)
     return {
       topic,
       partition,
@@ -95,8 +102,9 @@ export class TopicMessages implements MessageSource {
   }
 
   /** Undefined when it is not for this handler. */
-  #decode(message: ReceivedMessage, position: number): RecordedEvent | Problem | undefined {
+  #decode(received: ReceivedMessage, position: number): RecordedEvent | Problem | undefined {
     const { topic, types, store } = this.#parts
+    const message = this.#originalOf(received)
     try {
       const event = decodeMessage(message, position, topic)
       for (const name of names) checkName(event[name], name, store.limits)
@@ -109,6 +117,10 @@ export class TopicMessages implements MessageSource {
     } catch (error) {
       return { event: this.#storable(unreadableEvent(message, position)), error }
     }
+  }
+
+  #originalOf(message: ReceivedMessage): ReceivedMessage {
+    return this.#parts.originalOf?.(message) ?? message
   }
 
   /** A name that no store takes is replaced by one that follows from it, so that the message is the same one when it comes again. */

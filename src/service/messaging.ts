@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../message/event.ts'
+import { InvalidDefinitionError } from '../message/errors.ts'
 import { hashOf } from '../message/hash.ts'
 import { HandlerCaller } from '../processing/handler-call.ts'
 import type { SendCommand } from '../processing/handler-call.ts'
@@ -9,11 +10,13 @@ import { PageRunner } from '../processing/page-runner.ts'
 import type { ProcessingContext } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
 import { Relay } from '../processing/relay.ts'
+import { deadLetterTopic, retryStages } from '../processing/retry-topics.ts'
 import { refuseOtherShards, ShardedProcessor } from '../processing/sharded-processor.ts'
 import { TopicProcessor } from '../processing/topic-processor.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { TransportConnection } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
+import { topicName } from '../transport/topic.ts'
 import { commandTopics, handleSentCommands, receiveAnswers } from './remote-commands.ts'
 import type { Service } from './service.ts'
 
@@ -28,8 +31,60 @@ export interface Messaging {
 /** Makes the topics that the service publishes on or subscribes to, or finds them as they should be. */
 export async function ensureTopics(service: Service<string, string, string>, connection: TransportConnection | undefined): Promise<void> {
   if (!connection) return
-  const topics = new Map([...publishedTopics(service), ...subscribedTopics(service)].map(({ name, spec }) => [name, spec]))
+  const topics = new Map(
+    [...publishedTopics(service), ...subscribedTopics(service), ...retryTopics(service)].map(({ name, spec }) => [name, spec]),
+  )
   for (const spec of topics.values()) await connection.ensureTopic(spec)
+}
+
+/**
+ * What fails can be sent on to a topic where it came from one, and there is nowhere else where its order would be given up.
+ * @throws InvalidDefinitionError
+ */
+export function checkRetryTopics(service: Service<string, string, string>, { hasTransport }: { readonly hasTransport: boolean }): void {
+  for (const handler of service.parts.handlers.filter(hasRetryTopics)) {
+    const way = `give it \`whenExhausted: 'park'\` or \`'dead-letter'\``
+    if (!hasTransport)
+      throw new InvalidDefinitionError(
+        `the handler ${handler.name} has retry topics, and the service is started without a transport: start it with one, or ${way}`,
+      )
+    const topics = subscribedTopics(service)
+    const own = handler.on.find(({ type }) => !topics.some(({ events }) => Object.hasOwn(events, type)))
+    if (own)
+      throw new InvalidDefinitionError(
+        `the handler ${handler.name} has retry topics, and gets ${own.type} from the log, which has none: ` +
+          `subscribe to a topic that has it, handle it in a handler of its own, or ${way}`,
+      )
+  }
+  for (const { name } of retryTopics(service))
+    if (!topicName.test(name))
+      throw new InvalidDefinitionError(
+        `the topic '${name}' for what fails cannot be made: a name is up to 200 letters, digits, '.', '_' and '-'; take other names for the service or handler`,
+      )
+}
+
+/** Where failed messages go. */
+function retryTopics(service: Service<string, string, string>): readonly Topic[] {
+  return service.parts.handlers.filter(hasRetryTopics).flatMap((handler) =>
+    topicsOf(handler, subscribedTopics(service)).flatMap((topic) => {
+      const [, ...tiers] = retryStages(topic, groupOf(service, handler), handler.lanes.retryDelaysMs)
+      return [...tiers.map((stage) => stage.topic), deadLetterTopic(topic)]
+    }),
+  )
+}
+
+function hasRetryTopics({ lanes }: AnyHandler): boolean {
+  return lanes.whenExhausted === 'retry-topics'
+}
+
+/** Those from which the handler gets events. */
+function topicsOf({ on }: AnyHandler, topics: readonly Topic[]): readonly Topic[] {
+  return topics.filter(({ events }) => on.some(({ type }) => Object.hasOwn(events, type)))
+}
+
+/** By what name the broker knows a handler. */
+function groupOf(service: Service<string, string, string>, { name }: AnyHandler): string {
+  return `${service.name}.${name}`
 }
 
 /** A handler gets the events of subscribed topics from there, where there is a transport, and all others from the log. */
@@ -47,17 +102,14 @@ export function runHandlers(
   for (const handler of [...service.parts.handlers, ...ownHandlers(service, connection)]) {
     const name = `handler:${handler.name}`
     const caller = new HandlerCaller(handler, context.store, sendCommand)
-    for (const topic of topics.filter(({ events }) => caller.types.some((type) => Object.hasOwn(events, type))))
-      topicProcessors.push(
-        new TopicProcessor({
-          name: `${name}@${topic.name}`,
-          group: `${service.name}.${handler.name}`,
-          topic,
-          caller,
-          connection: connection!,
-          context,
-        }),
-      )
+    for (const topic of topicsOf(handler, topics)) {
+      const parts = { group: groupOf(service, handler), caller, connection: connection!, context }
+      // The last one first: who sends something on has somebody who gets it.
+      const stages = hasRetryTopics(handler) ? retryStages(topic, parts.group, handler.lanes.retryDelaysMs).toReversed() : []
+      for (const stage of stages)
+        topicProcessors.push(new TopicProcessor({ ...parts, name: `${name}@${stage.topic.name}`, topic: stage.topic, stage }))
+      if (stages.length === 0) topicProcessors.push(new TopicProcessor({ ...parts, name: `${name}@${topic.name}`, topic }))
+    }
     const own = caller.types.filter((type) => !topics.some(({ events }) => Object.hasOwn(events, type)))
     if (own.length === 0) continue
     const { keyOf } = handler.lanes
