@@ -68,17 +68,9 @@ export const wrongStart = defineHandler('h', { on: OrderPlaced, startAt: 'begini
 // expect TS2345: Types of property 'retryTopics' are incompatible.
 export const unaskedRetryTopics = defineHandler('h', { on: OrderPlaced, whenExhausted: 'park', retryTopics: { delaysMs: [1] } }, () => {})
 // expect TS2345: Type '"at-most-once"' is not assignable to type '"at-least-once"'.
-export const onceWithRetryTopics = defineHandler(
-  'h',
-  { on: OrderPlaced, whenExhausted: 'retry-topics', delivery: 'at-most-once' },
-  () => {},
-)
+export const onceOrAgain = defineHandler('h', { on: OrderPlaced, whenExhausted: 'retry-topics', delivery: 'at-most-once' }, () => {})
 // expect TS2353: 'attempts' does not exist in type 'Pick<RetryOptions, "isPermanent">'.
-export const attemptsBesideRetryTopics = defineHandler(
-  'h',
-  { on: OrderPlaced, whenExhausted: 'retry-topics', retry: { attempts: 3 } },
-  () => {},
-)
+export const saidTwice = defineHandler('h', { on: OrderPlaced, whenExhausted: 'retry-topics', retry: { attempts: 3 } }, () => {})
 
 // A command without an aggregate.
 export const commandUndeclaredEmit = defineCommandHandler(ReserveStock, { emits: StockReserved }, (_command, ctx) => {
