@@ -34,6 +34,7 @@ export class TopicMessages implements MessageSource {
   readonly #received = new WeakMap<RecordedEvent, ReceivedMessage>()
   readonly #unknownTypes = new Set<string>()
   #finishedCount = 0
+  #acknowledgedOffset = -1
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
@@ -97,8 +98,20 @@ export class TopicMessages implements MessageSource {
       if (message) messages.push(message)
     }
     this.#finishedCount += messages.length
+    const acknowledged = this.#parts.keepsOffsets ? this.#furthest(messages) : messages
     // Should it fail they come again, and are recognised.
-    if (messages.length > 0) void this.#parts.partition.acknowledge(messages).catch(() => undefined)
+    if (acknowledged.length > 0) void this.#parts.partition.acknowledge(acknowledged).catch(() => undefined)
+  }
+
+  /** The last of the messages, if it comes after all that were acknowledged: a broker would take an earlier one for a step back, and show a lag for ever. */
+  #furthest(messages: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
+    let last: ReceivedMessage | undefined
+    for (const message of messages)
+      if (message.offset! > this.#acknowledgedOffset) {
+        this.#acknowledgedOffset = message.offset!
+        last = message
+      }
+    return last ? [last] : []
   }
 
   /** Undefined when it is not for this handler. */

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { InvalidDefinitionError } from '../../src/message/errors.ts'
 import { defineHandler } from '../../src/processing/handler.ts'
-import type { HandlerOptions } from '../../src/processing/handler.ts'
 import { defineService } from '../../src/service/service.ts'
 import { start } from '../../src/service/start.ts'
 import { defineTopic } from '../../src/transport/topic.ts'
@@ -10,8 +9,7 @@ import { memory } from '../support/memory-driver.ts'
 import { Asked, Done } from './retry-world.ts'
 
 describe('a definition', () => {
-  const define = (options: object): unknown =>
-    defineHandler('charge', { on: Asked, ...options } as HandlerOptions<typeof Asked, never, never>, () => {})
+  const define = (options: object): unknown => defineHandler('charge', { on: Asked, ...options }, () => {})
 
   test.each([
     ['no delay', []],

@@ -128,7 +128,7 @@ describe.each(['partition', 'queue', 'group'] as const)('retry topics over a bro
     await world.ask({ key: 'a', n: 1 }, { key: 'a', n: 2 }, { key: 'b', n: 3 })
     await world.until(() => world.calls.length >= 3)
     expect(world.clock.now() - startedMs).toBeLessThan(500)
-    expect(world.calls.map(({ n }) => n).toSorted()).toEqual([1, 2, 3])
+    expect(new Set(world.calls.map(({ n }) => n))).toEqual(new Set([1, 2, 3]))
     await world.until(() => world.calls.length >= 4)
     expect(world.attemptsOf(1)).toEqual([1, 2])
   })
