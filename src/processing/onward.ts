@@ -1,3 +1,4 @@
+import { uuidFrom } from '../message/id.ts'
 import type { Environment } from '../observability/environment.ts'
 import { describeError } from '../observability/log.ts'
 import type { OutgoingMessage, TransportConnection } from '../transport/port.ts'
@@ -57,7 +58,9 @@ export class Onward {
       // What the broker cannot put off so long waits the rest of its time in the one who reads it.
       if (await this.#publish(next.topic.name, delayMs > 0 ? { ...message, delayMs } : message)) return { how: 'sent-on' }
     }
-    await this.#publish(deadLetterTopic(stage.first).name, messageForDeadLetters({ ...forwarding, attempt: stage.attempt }))
+    // All groups share this topic, and a broker that drops repetitions must not take one's copy for another's.
+    const id = uuidFrom(group, event.source, forwarding.id)
+    await this.#publish(deadLetterTopic(stage.first).name, messageForDeadLetters({ ...forwarding, id, attempt: stage.attempt }))
     return { how: 'given-up', before: { attempts: stage.attempt - 1, history, failedAt: history[0]?.at ?? null } }
   }
 

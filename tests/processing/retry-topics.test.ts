@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { defineCircuitBreaker } from '../../src/processing/circuit-breaker.ts'
 import { PermanentError } from '../../src/processing/retry.ts'
 import type { WriteSet } from '../../src/storage/write-set.ts'
 import { TransportUnavailableError } from '../../src/transport/errors.ts'
@@ -24,10 +25,10 @@ describe.each(['partition', 'queue', 'group'] as const)('retry topics over a bro
     await world.until(async () => (await app.deadLetters.list()).documents.length > 0)
 
     expect(world.sent.map(({ topic }) => topic)).toEqual([tier1, tier2, dlq])
-    for (const { message } of world.sent) {
+    for (const { topic, message } of world.sent) {
       const { id, key, attributes, body } = message
       expect({ id, key, attributes, body: Buffer.from(body) }).toEqual({
-        id: 'm1',
+        id: topic === dlq ? expect.stringMatching(/^[0-9a-f-]{36}$/) : 'm1',
         key: 'a',
         attributes: came.attributes,
         body: Buffer.from(came.body),
@@ -211,6 +212,44 @@ describe.each(['partition', 'queue', 'group'] as const)('retry topics over a bro
       }
     }
     expect(world.calls.find(({ n }) => n === 2)!.event.id).toBe('own-id')
+  })
+
+  test('a handler that was given up and still runs is waited for, while others go on', async () => {
+    const world = await open()
+    const released = Promise.withResolvers<void>()
+    const app = await world.start({ ...options, timeoutMs: 100 }, ({ data }, { attempt }) =>
+      data.n === 1 && attempt === 1 ? released.promise : undefined,
+    )
+    await world.ask({ key: 'a', n: 1 })
+    await world.until(() => world.attemptsOf(1).length === 1)
+    const startedMs = world.clock.now()
+    // It is told to give up after 100 ms, and left behind five seconds later.
+    await world.until(() => world.clock.now() > startedMs + 10_000)
+    // Some brokers give out nothing of a key while a message of it is held.
+    await world.ask({ key: ordering === 'group' ? 'b' : 'a', n: 2 })
+    await world.until(() => world.attemptsOf(2).length === 1)
+    expect(world.sent).toEqual([])
+    released.resolve()
+    await world.until(() => world.attemptsOf(1).length === 2)
+    expect(world.sentTo(tier1)[0]!.headers).toMatchObject({ 'kafka_exception-fqcn': 'HandlerTimeoutError' })
+    await world.until(async () => (await app.lag()).every(({ messages }) => messages === 0))
+  })
+
+  test('while the circuit breaker is open nothing is tried, nor sent on', async () => {
+    const world = await open()
+    const breaker = defineCircuitBreaker('bank', { openMs: 3_000 })
+    await world.start({ ...options, breaker }, () => {
+      throw new Error('the bank is closed')
+    })
+    await world.ask(...Array.from({ length: 8 }, (_, n) => ({ key: `k${n}`, n })))
+    await world.until(() => breaker.state === 'open')
+    const tried = world.calls.length
+    const openedMs = world.clock.now()
+    expect(tried).toBeLessThan(8)
+    await world.until(() => world.clock.now() > openedMs + 2_500)
+    expect(world.calls.length).toBe(tried)
+    expect(world.sent.length).toBe(tried)
+    await world.until(() => world.calls.length > tried)
   })
 
   test('while it cannot be sent on it is not finished, and nothing is lost', async () => {

@@ -79,15 +79,11 @@ export class RetryWorld {
   }
 
   async start(options: Options, work: Work) {
-    const handler = defineHandler(
-      'work',
-      { on: Asked, emits: Done, ...options } as HandlerOptions<typeof Asked, typeof Done, never>,
-      (event, ctx) => {
-        const { attempt, idempotencyKey } = ctx
-        this.calls.push({ n: event.data.n, attempt, atMs: this.clock.now(), event, idempotencyKey })
-        return work(event, ctx)
-      },
-    )
+    const handler = defineHandler('work', { on: Asked, emits: Done, ...options }, (event, ctx) => {
+      const { attempt, idempotencyKey } = ctx
+      this.calls.push({ n: event.data.n, attempt, atMs: this.clock.now(), event, idempotencyKey })
+      return work(event, ctx)
+    })
     const { clock, metrics } = this
     const service = defineService('s', { handlers: [handler], subscribes: [this.topic] })
     return startForTest(service, {
