@@ -342,6 +342,46 @@ describe.each(['partition', 'queue', 'group'] as const)('retry topics over a bro
     expect(world.calls[1]!.atMs - world.calls[0]!.atMs).toBeLessThan(2_100)
   })
 
+  test('a service that stops lets the broker confirm what is being sent on, for so long', async () => {
+    const slow = Promise.withResolvers<void>()
+    let isDeaf = false
+    const world = await open({ confirms: () => (isDeaf ? new Promise(() => {}) : slow.promise) })
+    const fails = (_event: unknown, { attempt }: { readonly attempt: number }): void => {
+      if (attempt === 1) throw new Error('not yet')
+    }
+    const stopAfter = async (app: { stop(): Promise<void> }, ready: () => void): Promise<number> => {
+      const stoppingMs = world.clock.now()
+      let hasStopped = false
+      void app.stop().then(() => (hasStopped = true))
+      await world.settle()
+      expect(hasStopped).toBe(false)
+      ready()
+      await world.until(() => hasStopped)
+      return world.clock.now() - stoppingMs
+    }
+    const first = await world.start(options, fails)
+    await world.ask({ key: 'a', n: 1 })
+    await world.until(() => world.sentTo(tier1).length === 1)
+    expect(await stopAfter(first, () => slow.resolve())).toBeLessThan(1_000)
+
+    isDeaf = true
+    const second = await world.start(options, fails)
+    await world.until(() => world.attemptsOf(1).length === 2)
+    expect(world.attemptsOf(1)).toEqual([1, 2])
+    await world.ask({ key: 'a', n: 2 })
+    await world.until(() => world.sentTo(tier1).length === 2)
+    const tookMs = await stopAfter(second, () => {})
+    expect(tookMs).toBeGreaterThanOrEqual(5_000)
+    expect(tookMs).toBeLessThan(5_500)
+
+    isDeaf = false
+    await world.start(options, fails)
+    // It was there, and comes twice.
+    await world.until(() => world.attemptsOf(2).includes(2))
+    expect(world.attemptsOf(2)).toEqual(expect.arrayContaining([1, 1, 2]))
+    expect(world.attemptsOf(2)).toHaveLength(3)
+  })
+
   test('a due time that somebody made up keeps nobody waiting longer than the delay', async () => {
     const world = await open()
     await world.start(options, (_event, { attempt }) => {

@@ -50,6 +50,8 @@ export interface WorldOptions extends Pick<ModelOptions, 'ordering'> {
   readonly topic?: Partial<TopicOptions>
   /** What becomes of a message that the service publishes; default: it is published. */
   readonly refuse?: (topic: string, message: OutgoingMessage) => PublishOutcome | undefined
+  /** The broker has a message, and has not said so yet. Default: it says so at once. */
+  readonly confirms?: (topic: string) => Promise<void>
   readonly maxDelayMs?: number
 }
 
@@ -137,7 +139,7 @@ export class RetryWorld {
 
   /** The broker as the service sees it. */
   #transport(): Transport {
-    const { refuse, maxDelayMs = 0 } = this.#options
+    const { refuse, confirms, maxDelayMs = 0 } = this.#options
     const publish = async (
       connection: TransportConnection,
       topic: string,
@@ -154,6 +156,7 @@ export class RetryWorld {
         const { delayMs = 0, ...withoutDelay } = message
         if (delayMs > maxDelayMs) throw new Error(`${delayMs} ms is more than this broker can put off`)
         void this.clock.sleep(delayMs).then(() => connection.publish(topic, [withoutDelay]))
+        await confirms?.(topic)
         outcomes.push({ ok: true })
       }
       return outcomes
