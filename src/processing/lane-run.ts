@@ -379,7 +379,7 @@ export class LaneRun {
   #committed(effects: readonly Effect[], finished: number, position: number): void {
     const { source, tenure } = this.#parts
     const events = effects.flatMap(({ event }) => (event ? [event] : []))
-    source.finished?.(events)
+    source.finished?.(events, position)
     this.#intake.committed(events)
     this.#environment.metrics.count('headwater_processor_events_total', finished, { processor: this.#processor })
     tenure.moved(position)

@@ -14,8 +14,8 @@ export interface MessageSource {
   originOf(event: RecordedEvent): Origin | undefined
   /** A message that stays where it is. */
   find(position: number): Promise<RecordedEvent | undefined>
-  /** What was done with these messages is committed. */
-  finished?(events: readonly RecordedEvent[]): void
+  /** What was done with these messages is committed, and so is that everything up to position `through` is finished. */
+  finished?(events: readonly RecordedEvent[], through: number): void
   /** Where messages go that fail, instead of being tried again here. */
   readonly onward?: Onward
 }

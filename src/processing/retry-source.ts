@@ -42,7 +42,7 @@ export function retrySource({ stage, processor, group, connection, context, read
     renumbers: messages.renumbers,
     originOf: (event) => messages.originOf(event),
     find: () => messages.find(),
-    finished: (events) => messages.finished(events),
+    finished: (events, through) => messages.finished(events, through),
     read: (after, signal) => {
       const pages = messages.read(after, signal)
       return isFirst ? pages : whenDue(pages, { dueMsOf, maxMs: stage.delayMs, clock: environment.clock, signal })

@@ -35,6 +35,8 @@ export class TopicMessages implements MessageSource {
   readonly #unknownTypes = new Set<string>()
   #finishedCount = 0
   #acknowledgedOffset = -1
+  /** The last message of each batch that is not finished as a whole. */
+  readonly #ends: ReceivedMessage[] = []
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
@@ -62,6 +64,7 @@ export class TopicMessages implements MessageSource {
         else events.push(read)
         if (read) this.#received.set('error' in read ? read.event : read, message)
       }
+      if (keepsOffsets) this.#ends.push(...messages.slice(-1))
       this.#finishedCount += unwanted.length
       if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted).catch(() => undefined)
       yield { events, problems, through: position, isLast: true }
@@ -91,27 +94,31 @@ export class TopicMessages implements MessageSource {
     return undefined
   }
 
-  finished(events: readonly RecordedEvent[]): void {
+  finished(events: readonly RecordedEvent[], through: number): void {
     const messages: ReceivedMessage[] = []
     for (const event of events) {
       const message = this.#received.get(event)
       if (message) messages.push(message)
     }
     this.#finishedCount += messages.length
-    const acknowledged = this.#parts.keepsOffsets ? this.#furthest(messages) : messages
+    const acknowledged = this.#parts.keepsOffsets ? this.#upTo(through, messages) : messages
     // Should it fail they come again, and are recognised.
     if (acknowledged.length > 0) void this.#parts.partition.acknowledge(acknowledged).catch(() => undefined)
   }
 
-  /** The last of the messages, if it comes after all that were acknowledged: a broker would take an earlier one for a step back, and show a lag for ever. */
-  #furthest(messages: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
+  /**
+   * The last message that nothing unfinished comes before: a broker that keeps an offset for a group takes it for how far the group has come, and some may be finished earlier than those before them, or have been finished by somebody else.
+   */
+  #upTo(through: number, finished: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
     let last: ReceivedMessage | undefined
-    for (const message of messages)
-      if (message.offset! > this.#acknowledgedOffset) {
-        this.#acknowledgedOffset = message.offset!
-        last = message
-      }
-    return last ? [last] : []
+    const look = (message: ReceivedMessage): void => {
+      if (message.offset! < through && message.offset! > (last?.offset ?? this.#acknowledgedOffset)) last = message
+    }
+    finished.forEach(look)
+    while (this.#ends[0] && this.#ends[0].offset! < through) look(this.#ends.shift()!)
+    if (!last) return []
+    this.#acknowledgedOffset = last.offset!
+    return [last]
   }
 
   /** Undefined when it is not for this handler. */
