@@ -23,6 +23,7 @@ import { pipeline } from './pipeline.ts'
 import { poison } from './poison.ts'
 import { rebuild } from './rebuild.ts'
 import { relay } from './relay.ts'
+import { shards } from './shards.ts'
 import { transports } from './transports.ts'
 
 const benchmarks: readonly Benchmark[] = [
@@ -37,6 +38,7 @@ const benchmarks: readonly Benchmark[] = [
   rebuild,
   growth,
   lanes,
+  shards,
   poison,
   relay,
   transports,

@@ -1,6 +1,7 @@
 import { environment } from '../src/observability/environment.ts'
 import { silentLog } from '../src/observability/log.ts'
 import { defineHandler } from '../src/processing/handler.ts'
+import type { Delivery } from '../src/processing/lane-options.ts'
 import { defineService } from '../src/service/service.ts'
 import { start } from '../src/service/start.ts'
 import type { TransportConnection } from '../src/transport/port.ts'
@@ -10,7 +11,7 @@ import type { GivenBroker } from './brokers/given.ts'
 import { givenBrokers } from './brokers/given.ts'
 import type { Benchmark } from './harness/benchmark.ts'
 import type { Figure, Section } from './harness/figures.ts'
-import { speedFigures } from './harness/figures.ts'
+import { ratio, speedFigures } from './harness/figures.ts'
 import type { Lab } from './harness/lab.ts'
 import { ItemAdded } from './harness/order-service.ts'
 import type { Speed } from './harness/pace.ts'
@@ -21,7 +22,7 @@ import { takeTurns } from './harness/rounds.ts'
 export const pipeline: Benchmark = {
   name: 'pipeline',
   about:
-    'a handler that does nothing, over each transport, with lanes, inbox and checkpoint in PostgreSQL, against a loop on the raw client',
+    'a handler that does nothing, over each transport, with lanes and checkpoint in PostgreSQL, with and without inbox, against a loop on the raw client',
   async *run(lab) {
     if (!lab.stores.includes('postgres')) return
     for (const given of givenBrokers(lab)) {
@@ -36,7 +37,7 @@ export const pipeline: Benchmark = {
   },
 }
 
-/** What it must reach over Kafka, whatever the raw client does. */
+/** What it must reach over Kafka with the inbox, whatever the raw client does. */
 const leastOverKafka = 30_000
 const service = 'pipeline'
 
@@ -44,9 +45,9 @@ async function measure(lab: Lab, given: GivenBroker, broker: OpenBroker, connect
   const place = await lab.place('postgres')
   const filled = new FilledTopic(given, broker, connection)
   let turns = 0
-  const headwater = async (): Promise<Speed> => {
+  const headwater = async (delivery: Delivery): Promise<Speed> => {
     let calls = 0
-    const handler = defineHandler(`count-${++turns}`, { on: ItemAdded }, () => void calls++)
+    const handler = defineHandler(`count-${++turns}`, { on: ItemAdded, delivery }, () => void calls++)
     const topic = await filled.for(`${service}.${handler.name}`)
     const pace = new Pace(given.messages, { isWhole: given.fetchesFar })
     const app = await start(defineService(service, { handlers: [handler], subscribes: [topic] }), {
@@ -67,17 +68,22 @@ async function measure(lab: Lab, given: GivenBroker, broker: OpenBroker, connect
     await broker.raw.consume(topic.name, group, pace)
     return pace.finished
   }
-  const speeds = await takeTurns({ Headwater: headwater, 'raw client': raw }, lab.rounds)
+  const speeds = await takeTurns(
+    {
+      'without inbox': () => headwater('at-least-once'),
+      'with inbox': () => headwater('exactly-once'),
+      'raw client': raw,
+    },
+    lab.rounds,
+  )
   await filled.remove()
   const bar = given.pipelineBar === undefined ? undefined : { atLeast: given.pipelineBar }
-  const figures = speedFigures(speeds, 'messages', bar)
+  const [without, withInbox, client, ...rest] = speedFigures(speeds, 'messages', bar) as [Figure, Figure, Figure, ...Figure[]]
+  const least = given.name === 'Kafka' ? { bar: { atLeast: leastOverKafka } } : {}
   return {
     title: `pipeline, ${given.messages.toLocaleString('en')} messages, until they are committed`,
     store: `${given.name}, PostgreSQL`,
-    figures:
-      given.name === 'Kafka'
-        ? figures.map((figure): Figure => (figure === figures[0] ? { ...figure, bar: { atLeast: leastOverKafka } } : figure))
-        : figures,
+    figures: [without, { ...withInbox, ...least }, client, ratio(withInbox, client), ...rest],
     notes: [`raw: ${broker.raw.about}`],
   }
 }

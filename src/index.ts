@@ -83,7 +83,7 @@ export type {
   RetryTopicsFailureOptions,
 } from './processing/handler.ts'
 export type { RetryTopicsOptions } from './processing/retry-topics.ts'
-export type { WhenExhausted } from './processing/lane-options.ts'
+export type { Delivery, WhenExhausted } from './processing/lane-options.ts'
 export { HandlerTimeoutError, PermanentError, ProcessEndedError } from './processing/retry.ts'
 export type { RetryOptions } from './processing/retry.ts'
 export { defineCircuitBreaker } from './processing/circuit-breaker.ts'

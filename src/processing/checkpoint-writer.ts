@@ -3,6 +3,7 @@ import { InboxConflictError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { DocumentWrite, MessageIdentity, StreamAppend, WriteSet } from '../storage/write-set.ts'
 import type { Suspect } from './announcements.ts'
+import { ByIdentity } from './by-identity.ts'
 import type { Tenure } from './processor.ts'
 import type { Progress, ProgressState } from './progress.ts'
 
@@ -157,7 +158,7 @@ export class CheckpointWriter {
     const { onCommitted, onFailed } = this.#parts
     try {
       for (const batch of batches) {
-        await this.#commitWithout(new Set(), batch)
+        await this.#commitWithout(undefined, batch)
         this.#savedPosition = batch.position
         onCommitted(batch.effects, batch.finished, batch.position)
       }
@@ -180,7 +181,7 @@ export class CheckpointWriter {
     this.#bytes = 0
   }
 
-  async #commitWithout(known: ReadonlySet<string>, batch: Batch): Promise<void> {
+  async #commitWithout(known: ByIdentity<true> | undefined, batch: Batch): Promise<void> {
     const { store, tenure } = this.#parts
     const { processor, epoch } = tenure.lease
     const { effects, position, state } = batch
@@ -194,7 +195,9 @@ export class CheckpointWriter {
       // Somebody else has finished some of them in the meantime: what they led to here must not be added to it.
       const found = await store.driver.inbox.find(processor, set.inbox.messages)
       if (found.length === 0) throw error
-      await this.#commitWithout(new Set([...known, ...found.map(identityOf)]), batch)
+      const all = known ?? new ByIdentity<true>()
+      for (const message of found) all.set(message, true)
+      await this.#commitWithout(all, batch)
     }
   }
 
@@ -215,19 +218,20 @@ export function identityOf({ source, id }: MessageIdentity): string {
 /** `repeated`: ids of events that stand in it already, since two messages have led to the same event. */
 function writeSetOf(
   effects: readonly Effect[],
-  known: ReadonlySet<string>,
+  known: ByIdentity<true> | undefined,
   consumer: string,
 ): { readonly set: Omit<WriteSet, 'checkpoint'>; readonly repeated: readonly string[] } {
   const appends: StreamAppend[] = []
   const appended = new Set<string>()
   const repeated: string[] = []
   const documents = new Map<string, DocumentWrite>()
-  const messages = new Map<string, MessageIdentity>()
+  const messages: MessageIdentity[] = []
+  const remembered = new ByIdentity<true>()
   for (const { event, isRemembered, append, documents: writes } of effects) {
     if (event && isRemembered) {
-      const identity = identityOf(event)
-      if (known.has(identity)) continue
-      messages.set(identity, { source: event.source, id: event.id })
+      if (known?.get(event)) continue
+      if (!remembered.get(event)) messages.push(event)
+      remembered.set(event, true)
     }
     if (append) {
       const repetition = append.events.find((one) => appended.has(identityOf(one)))
@@ -244,7 +248,7 @@ function writeSetOf(
     set: {
       appends,
       documents: [...documents.values()],
-      ...(messages.size > 0 && { inbox: { consumer, messages: [...messages.values()] } }),
+      ...(messages.length > 0 && { inbox: { consumer, messages } }),
     },
     repeated,
   }

@@ -5,7 +5,7 @@ import type { SendResult } from '../message/outcome.ts'
 import { decodeEvent } from '../schema/upcast.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { Breaker } from './circuit-breaker.ts'
-import type { LaneOptions, WhenExhausted } from './lane-options.ts'
+import type { Delivery, LaneOptions, WhenExhausted } from './lane-options.ts'
 import type { RetryTopicsOptions } from './retry-topics.ts'
 import { retryDelaysMs } from './retry-topics.ts'
 import type { RetryOptions } from './retry.ts'
@@ -67,11 +67,8 @@ export interface FailureOptions {
   readonly retry?: RetryOptions
   /** Default: `'park'`. */
   readonly whenExhausted?: Exclude<WhenExhausted, 'retry-topics'>
-  /**
-   * `'at-least-once'`: what it does in the store happens exactly once, what it does outside happens again when an attempt fails or the process dies;
-   * `'at-most-once'`: an event counts as handled before the handler is called, and is discarded when it fails. Default: `'at-least-once'`.
-   */
-  readonly delivery?: 'at-least-once' | 'at-most-once'
+  /** Default: `'exactly-once'`, in the store; what is outside needs `idempotencyKey` for that. */
+  readonly delivery?: Delivery
   readonly retryTopics?: never
 }
 
@@ -84,7 +81,8 @@ export interface RetryTopicsFailureOptions {
   readonly retryTopics?: RetryTopicsOptions
   /** How often and when is said by `retryTopics`. */
   readonly retry?: Pick<RetryOptions, 'isPermanent'>
-  readonly delivery?: 'at-least-once'
+  /** As without retry topics. */
+  readonly delivery?: Exclude<Delivery, 'at-most-once'>
 }
 
 export interface Handler<
@@ -162,6 +160,7 @@ function laneOptions<On extends AnyEvent>(name: string, on: readonly On[], optio
     whenExhausted,
     retryDelaysMs: whenExhausted === 'retry-topics' ? retryDelaysMs(name, retryTopics) : [],
     atMostOnce: delivery === 'at-most-once',
+    remembers: delivery !== 'at-least-once',
     breaker,
   }
 }

@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RecordedEvent } from '../message/event.ts'
 import type { EventStore } from '../storage/event-store.ts'
+import type { MessageIdentity } from '../storage/write-set.ts'
+import { ByIdentity } from './by-identity.ts'
 import type { CheckpointWriter } from './checkpoint-writer.ts'
-import { identityOf } from './checkpoint-writer.ts'
 import { writeDeadLetter } from './dead-letter.ts'
 import type { HeldLanes } from './held-lanes.ts'
 import type { MessagePage, MessageSource } from './message-source.ts'
@@ -43,14 +44,17 @@ interface Taken {
   readonly error?: unknown
 }
 
+/** Messages that came before. Undefined: none. */
+type Known = ByIdentity<true> | undefined
+
 /** Takes messages from their source, as many as can be dealt with; leaves out those that were finished before, and puts aside those that are none. */
 export class Intake {
   readonly #parts: IntakeParts
   /**
-   * The identities of messages that are not in the inbox yet, where the source repeats itself; each with the copies that came meanwhile. A copy is finished
-   * when the message is: a broker that was told of it earlier would forget a message that may still have to come again.
+   * Messages that are not in the inbox yet, where the source repeats itself; each with the copies that came meanwhile. A copy is finished when the message
+   * is: a broker that was told of it earlier would forget a message that may still have to come again.
    */
-  readonly #atHand = new Map<string, RecordedEvent[]>()
+  readonly #atHand = new ByIdentity<readonly RecordedEvent[]>()
   #mayWait = maxWaiting
   #isCaughtUp = false
   #isStopping = false
@@ -92,15 +96,12 @@ export class Intake {
     const { source, writer } = this.#parts
     if (source.repeats)
       for (const event of events) {
-        const identity = identityOf(event)
-        const copies = this.#atHand.get(identity)
-        this.#atHand.delete(identity)
-        for (const copy of copies ?? []) writer.add({ event: copy })
+        for (const copy of this.#atHand.take(event) ?? none) writer.add({ event: copy })
       }
     this.wake()
   }
 
-  async #takePage(page: MessagePage, known: ReadonlySet<string>): Promise<void> {
+  async #takePage(page: MessagePage, known: Known): Promise<void> {
     const { take } = this.#parts
     let sinceMs = this.#nowMs
     let count = 0
@@ -119,7 +120,7 @@ export class Intake {
   }
 
   /** At most once: messages are finished before they are handled, as many at a time as there is room for, so that few are lost when the process dies. */
-  async #takeFinished(page: MessagePage, known: ReadonlySet<string>): Promise<void> {
+  async #takeFinished(page: MessagePage, known: Known): Promise<void> {
     const { progress, signal, source, take, waiting, writer } = this.#parts
     const messages = inOrder(page)
     for (let next = 0; next < messages.length && !signal.aborted;) {
@@ -142,40 +143,39 @@ export class Intake {
   }
 
   /** False when it was finished before, or is at hand. */
-  #isNew(event: RecordedEvent, known: ReadonlySet<string>): boolean {
+  #isNew(event: RecordedEvent, known: Known): boolean {
     const { processor, progress, source, store, writer } = this.#parts
     if (progress.wasFinished(event.position)) {
       progress.pass(event.position)
       return false
     }
     if (!source.repeats) return true
-    const identity = identityOf(event)
-    const copies = this.#atHand.get(identity)
-    if (!copies && !known.has(identity)) {
-      this.#atHand.set(identity, [])
+    const copies = this.#atHand.get(event)
+    if (!copies && !known?.get(event)) {
+      this.#atHand.set(event, none)
       return true
     }
     store.environment.metrics.count('headwater_messages_duplicate_total', 1, { processor })
-    if (copies) copies.push(event)
+    if (copies) this.#atHand.set(event, [...copies, event])
     else writer.add({ event })
     progress.pass(event.position)
     return false
   }
 
   /** Those of the page that came before: they are in the inbox, or about to be. */
-  async #finishedBefore({ events, problems = [] }: MessagePage): Promise<ReadonlySet<string>> {
+  async #finishedBefore({ events, problems = [] }: MessagePage): Promise<Known> {
     const { processor, source, store } = this.#parts
-    if (!source.repeats || events.length + problems.length === 0) return none
-    const messages = [...events, ...problems.map(({ event }) => event)]
-    const known = new Set<string>()
-    const asked = messages.filter((event) => {
-      const identity = identityOf(event)
+    if (!source.repeats || events.length + problems.length === 0) return undefined
+    const asked: MessageIdentity[] = []
+    let known: ByIdentity<true> | undefined
+    const look = (event: RecordedEvent): void => {
       // It may be committed while the inbox is read.
-      if (this.#atHand.has(identity)) known.add(identity)
-      return !known.has(identity)
-    })
-    const identities = asked.map(({ source: from, id }) => ({ source: from, id }))
-    if (identities.length > 0) for (const found of await store.driver.inbox.find(processor, identities)) known.add(identityOf(found))
+      if (this.#atHand.get(event)) (known ??= new ByIdentity()).set(event, true)
+      else asked.push(event)
+    }
+    for (const event of events) look(event)
+    for (const { event } of problems) look(event)
+    if (asked.length > 0) for (const found of await store.driver.inbox.find(processor, asked)) (known ??= new ByIdentity()).set(found, true)
     return known
   }
 
@@ -228,4 +228,4 @@ function inOrder({ events, problems = [] }: MessagePage): readonly Taken[] {
   return problems.length === 0 ? messages : [...messages, ...problems].toSorted((a, b) => a.event.position - b.event.position)
 }
 
-const none: ReadonlySet<string> = new Set()
+const none: readonly never[] = []

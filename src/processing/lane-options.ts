@@ -13,6 +13,16 @@ import type { RetryPolicy } from './retry.ts'
  */
 export type WhenExhausted = 'park' | 'dead-letter' | 'retry-topics' | 'block' | 'discard'
 
+/**
+ * How often a message is handled, seen from the store in which the handler works:
+ * `'exactly-once'`: a message that comes again is recognised and left out, so that what the handler does in the store (events that it emits, commands that it
+ * sends, its checkpoint) happens once; what it does outside happens again when an attempt fails or the process dies;
+ * `'at-least-once'`: nothing is remembered of messages that a broker gave, which is faster; what comes again is handled again. On the log, where
+ * nothing comes again, it is the same as `'exactly-once'`;
+ * `'at-most-once'`: a message counts as handled before the handler is called, and is discarded when that fails.
+ */
+export type Delivery = 'exactly-once' | 'at-least-once' | 'at-most-once'
+
 /** How a handler's messages are handled, with all defaults in place. */
 export interface LaneOptions {
   readonly keyOf: (event: RecordedEvent) => string
@@ -24,5 +34,7 @@ export interface LaneOptions {
   readonly retryDelaysMs: readonly number[]
   /** True when a message is given up rather than tried twice: it counts as finished before the handler is called. */
   readonly atMostOnce: boolean
+  /** Whether messages that may come again are remembered. */
+  readonly remembers: boolean
   readonly breaker: Breaker | undefined
 }

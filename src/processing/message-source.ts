@@ -10,7 +10,7 @@ export interface MessageSource {
   readonly repeats: boolean
   /** True when messages have no position of their own, and are numbered as they come, after all that were numbered before. */
   readonly renumbers?: boolean
-  /** What to keep with a copy of the message; undefined where messages stay, and can be found again. */
+  /** What to keep with a copy of the message, until it is finished; undefined where messages stay, and can be found again. */
   originOf(event: RecordedEvent): Origin | undefined
   /** A message that stays where it is. */
   find(position: number): Promise<RecordedEvent | undefined>

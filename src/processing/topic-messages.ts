@@ -16,6 +16,8 @@ export interface TopicMessagesParts {
   readonly partition: Partition
   /** True when the consumer keeps the offsets: a position is an offset and one. Else messages are numbered as they come. */
   readonly keepsOffsets: boolean
+  /** Whether what was finished is remembered, so that it is recognised when it comes again. */
+  readonly remembers: boolean
   readonly store: EventStore
   /** What a message was on the topic from which it was sent here. Default: it is as it came. */
   readonly originalOf?: (message: ReceivedMessage) => ReceivedMessage
@@ -27,11 +29,11 @@ const names = ['id', 'source', 'type', 'stream'] as const
 
 /** A partition of a topic as the source of a handler's messages. They may come more than once, and are copied when they are held. */
 export class TopicMessages implements MessageSource {
-  readonly repeats = true
+  readonly repeats: boolean
   readonly renumbers: boolean
   readonly #parts: TopicMessagesParts
-  /** What the events were made of, for as long as they are on their way. */
-  readonly #received = new WeakMap<RecordedEvent, ReceivedMessage>()
+  /** What the events were made of, by their positions, until they are finished. (A WeakMap of the events would cost the garbage collector more than all else here.) */
+  readonly #received = new Map<number, ReceivedMessage>()
   readonly #unknownTypes = new Set<string>()
   #finishedCount = 0
   #acknowledgedOffset = -1
@@ -40,6 +42,7 @@ export class TopicMessages implements MessageSource {
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
+    this.repeats = parts.remembers
     this.renumbers = !parts.keepsOffsets
   }
 
@@ -62,7 +65,7 @@ export class TopicMessages implements MessageSource {
         if (!read) unwanted.push(message)
         else if ('error' in read) problems.push(read)
         else events.push(read)
-        if (read) this.#received.set('error' in read ? read.event : read, message)
+        if (read) this.#received.set(position, message)
       }
       if (keepsOffsets) this.#ends.push(...messages.slice(-1))
       this.#finishedCount += unwanted.length
@@ -71,13 +74,13 @@ export class TopicMessages implements MessageSource {
     }
   }
 
-  /** What the event was made of, as it came; undefined when that is too long ago. */
-  receivedOf(event: RecordedEvent): ReceivedMessage | undefined {
-    return this.#received.get(event)
+  /** What the event was made of, as it came; undefined once it is finished. */
+  receivedOf({ position }: RecordedEvent): ReceivedMessage | undefined {
+    return this.#received.get(position)
   }
 
   originOf(event: RecordedEvent): Origin | undefined {
-    const message = this.#received.get(event)
+    const message = this.#received.get(event.position)
     if (!message) return undefined
     const { topic, partition = null, offset = null, headers, attributes } = this.#originalOf(message)
     return {
@@ -96,9 +99,11 @@ export class TopicMessages implements MessageSource {
 
   finished(events: readonly RecordedEvent[], through: number): void {
     const messages: ReceivedMessage[] = []
-    for (const event of events) {
-      const message = this.#received.get(event)
-      if (message) messages.push(message)
+    for (const { position } of events) {
+      const message = this.#received.get(position)
+      if (!message) continue
+      messages.push(message)
+      this.#received.delete(position)
     }
     this.#finishedCount += messages.length
     const acknowledged = this.#parts.keepsOffsets ? this.#upTo(through, messages) : messages
@@ -107,7 +112,8 @@ export class TopicMessages implements MessageSource {
   }
 
   /**
-   * The last message that nothing unfinished comes before: a broker that keeps an offset for a group takes it for how far the group has come, and some may be finished earlier than those before them, or have been finished by somebody else.
+   * The last message that nothing unfinished comes before: a broker that keeps an offset for a group takes it for how far the group has come. Messages are
+   * finished out of order, and some were finished by an earlier run, which are not given here.
    */
   #upTo(through: number, finished: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
     let last: ReceivedMessage | undefined

@@ -176,6 +176,7 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
         types: new Set(caller.types),
         partition,
         keepsOffsets: connection.capabilities.ordering === 'partition',
+        remembers: caller.handler.lanes.remembers,
         store: context.store,
         ...(originalOf && { originalOf }),
       })

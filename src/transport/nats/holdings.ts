@@ -1,6 +1,6 @@
 import type { Msg } from '@nats-io/transport-node'
 import type { ReceivedMessage } from '../port.ts'
-import { decodeMessage } from './wire.ts'
+import { decodeMessage, sizeOf } from './wire.ts'
 
 /** A message that the server has given to this process and that is neither acknowledged nor given back. */
 export interface Held {
@@ -182,12 +182,6 @@ function insert(ascending: Held[], held: Held): void {
   while (index > 0 && ascending[index - 1]!.sequence > held.sequence) index--
   if (index === ascending.length) ascending.push(held)
   else ascending.splice(index, 0, held)
-}
-
-/** As the server counts it against the bytes that were asked for. */
-export function sizeOf(message: Msg): number {
-  const size: unknown = 'size' in message && typeof message.size === 'function' ? message.size() : undefined
-  return typeof size === 'number' ? size : message.data.length
 }
 
 /** `$JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.consumerSequence.nanoseconds.pending[.random]` */

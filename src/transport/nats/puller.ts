@@ -1,6 +1,6 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { Client } from './client.ts'
-import { sizeOf } from './holdings.ts'
+import { sizeOf } from './wire.ts'
 
 /** A request that waits at the server for so long, and sends signs of life while nothing comes. */
 const expiresMs = 10_000

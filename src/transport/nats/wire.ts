@@ -53,32 +53,97 @@ export function decodeMessage(message: Msg): DecodedMessage {
   let id: string | undefined
   let key: string | undefined
   let contentType: string | undefined
-  const attributes: [string, string][] = []
-  const headers: [string, string][] = []
-  for (const [name, values] of headersOf(message)) {
-    const value = values[0] ?? ''
-    const lowerCase = name.toLowerCase()
-    if (lowerCase.startsWith('ce-')) {
-      if (lowerCase === 'ce-datacontenttype') contentType = unescapeText(value)
-      else attributes.push([lowerCase.slice(3), unescapeText(value)])
-    } else if (lowerCase === 'nats-msg-id') id ??= value
-    else if (lowerCase === keyHeader) key = unescapeText(value)
-    else if (lowerCase === idHeader) id = unescapeText(value)
-    else if (lowerCase === headersHeader) headers.push(...readHeaders(value))
-    else if (lowerCase === 'content-type') headers.push([lowerCase, value])
-    else if (!lowerCase.startsWith('nats-')) headers.push([name, value])
+  const attributes: Record<string, string> = {}
+  const headers: Record<string, string> = {}
+  for (const [rawName, value] of headersOf(message)) {
+    const { kind, name } = placeOf(rawName)
+    if (kind === 'attribute') attributes[name] = unescapeText(value)
+    else if (kind === 'header') headers[name] = value
+    else if (kind === 'msg-id') id ??= value
+    else if (kind === 'key') key = unescapeText(value)
+    else if (kind === 'id') id = unescapeText(value)
+    else if (kind === 'content-type') contentType = unescapeText(value)
+    else if (kind === 'headers') Object.assign(headers, readHeaders(value))
   }
-  if (contentType !== undefined && !headers.some(([name]) => name === 'content-type')) headers.push(['content-type', contentType])
-  return { id, key, attributes: Object.fromEntries(attributes), headers: Object.fromEntries(headers), body: message.data }
+  if (contentType !== undefined) headers['content-type'] ??= contentType
+  return { id, key, attributes, headers, body: message.data }
 }
 
-/** The client parses headers when they are first asked for, and throws at names that it does not allow. */
-function headersOf(message: Msg): Iterable<[string, string[]]> {
+interface Place {
+  readonly kind: 'attribute' | 'header' | 'id' | 'msg-id' | 'key' | 'content-type' | 'headers' | 'none'
+  readonly name: string
+}
+
+const places = new Map<string, Place>()
+const mostPlaces = 1_000
+
+/** What a header is. The same few names come with every message. */
+function placeOf(rawName: string): Place {
+  const known = places.get(rawName)
+  if (known) return known
+  const place = findPlace(rawName, rawName.toLowerCase())
+  if (places.size < mostPlaces) places.set(rawName, place)
+  return place
+}
+
+function findPlace(rawName: string, lowerCase: string): Place {
+  if (lowerCase === 'ce-datacontenttype') return { kind: 'content-type', name: lowerCase }
+  if (lowerCase.startsWith('ce-')) return { kind: 'attribute', name: lowerCase.slice(3) }
+  if (lowerCase === 'nats-msg-id') return { kind: 'msg-id', name: lowerCase }
+  if (lowerCase === keyHeader) return { kind: 'key', name: lowerCase }
+  if (lowerCase === idHeader) return { kind: 'id', name: lowerCase }
+  if (lowerCase === headersHeader) return { kind: 'headers', name: lowerCase }
+  if (lowerCase === 'content-type') return { kind: 'header', name: lowerCase }
+  // Assigned to an object it would be no header.
+  if (lowerCase.startsWith('nats-') || rawName === '__proto__') return { kind: 'none', name: lowerCase }
+  return { kind: 'header', name: rawName }
+}
+
+const firstLine = 'NATS/1.0\r\n'
+
+/**
+ * Read from the bytes that stand before the body: the client's own headers compare each name with all others, which takes longer than all else here. It parses
+ * them when they are first asked for, and throws at names that it does not allow.
+ */
+function headersOf(message: Msg): Iterable<readonly [string, string]> {
+  const text = headerBlockOf(message)
+  if (text !== undefined) return parseHeaders(text)
   try {
-    return message.headers ?? []
+    return [...(message.headers ?? [])].map(([name, [value = '']]) => [name, value])
   } catch {
     return []
   }
+}
+
+/** Undefined where it is not where it should be. */
+function headerBlockOf(message: Msg): string | undefined {
+  const { buffer, byteOffset, byteLength } = message.data
+  const size = sizeOf(message) - Buffer.byteLength(message.subject) - Buffer.byteLength(message.reply ?? '') - byteLength
+  if (size < firstLine.length || size > byteOffset) return undefined
+  const text = Buffer.from(buffer, byteOffset - size, size).toString()
+  return text.startsWith(firstLine) ? text : undefined
+}
+
+/** Of several headers of one name the first one counts. */
+function parseHeaders(text: string): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>()
+  for (let start = firstLine.length; start < text.length;) {
+    const end = text.indexOf('\r\n', start)
+    if (end < 0) break
+    const colon = text.indexOf(':', start)
+    if (colon > start && colon < end) {
+      const name = text.slice(start, colon)
+      if (!headers.has(name)) headers.set(name, text.slice(colon + 1, end).trim())
+    }
+    start = end + 2
+  }
+  return headers
+}
+
+/** As the server counts it against the bytes that were asked for. */
+export function sizeOf(message: Msg): number {
+  const size: unknown = 'size' in message && typeof message.size === 'function' ? message.size() : undefined
+  return typeof size === 'number' ? size : message.data.length
 }
 
 function isPlainValue(value: string): boolean {
@@ -101,11 +166,11 @@ function unescapeText(text: string): string {
   }
 }
 
-function readHeaders(text: string): readonly [string, string][] {
+function readHeaders(text: string): Readonly<Record<string, string>> {
   try {
     const parsed: unknown = JSON.parse(unescapeText(text))
-    return Object.entries(parsed ?? {}).map(([name, value]) => [name, String(value)])
+    return Object.fromEntries(Object.entries(parsed ?? {}).map(([name, value]) => [name, String(value)]))
   } catch {
-    return []
+    return {}
   }
 }

@@ -67,7 +67,7 @@ export const misspeltOption = defineHandler('h', { on: OrderPlaced, emit: StockR
 export const wrongStart = defineHandler('h', { on: OrderPlaced, startAt: 'begining' }, () => {})
 // expect TS2345: Types of property 'retryTopics' are incompatible.
 export const unaskedRetryTopics = defineHandler('h', { on: OrderPlaced, whenExhausted: 'park', retryTopics: { delaysMs: [1] } }, () => {})
-// expect TS2345: Type '"at-most-once"' is not assignable to type '"at-least-once"'.
+// expect TS2345: Type '"at-most-once"' is not assignable to type '"at-least-once" | "exactly-once" | undefined'.
 export const onceOrAgain = defineHandler('h', { on: OrderPlaced, whenExhausted: 'retry-topics', delivery: 'at-most-once' }, () => {})
 // expect TS2353: 'attempts' does not exist in type 'Pick<RetryOptions, "isPermanent">'.
 export const saidTwice = defineHandler('h', { on: OrderPlaced, whenExhausted: 'retry-topics', retry: { attempts: 3 } }, () => {})
