@@ -68,6 +68,6 @@ test('whatever fails on the way, each message has its effect once, or is a dead 
       }
       await app.stop()
     }),
-    { numRuns: 40 },
+    { numRuns: 25 },
   )
 })

@@ -295,6 +295,25 @@ describe.each(['partition', 'queue', 'group'] as const)('retry topics over a bro
     expect((await app.store.log()).head).toBe(1)
   })
 
+  test('what was sent on unconfirmed, and then succeeded where it came, has its effect in the store once', async () => {
+    let confirmations = 0
+    const world = await open({
+      confirms: async () => {
+        if (confirmations++ === 0) throw new TransportUnavailableError('no answer')
+      },
+    })
+    const app = await world.start(options, ({ data }, { emit }) => {
+      if (world.calls.length === 1) throw new Error('not yet')
+      emit(Done(data))
+    })
+    await world.ask({ key: 'a', n: 1 })
+    await world.until(() => world.calls.length === 3)
+    expect(world.attemptsOf(1)).toEqual([1, 1, 2])
+    await world.until(async () => (await app.lag()).every(({ messages }) => messages === 0))
+    expect((await app.store.log()).head).toBe(1)
+    expect((await app.deadLetters.list()).documents).toEqual([])
+  })
+
   test('what the broker will never take is a dead letter at once', async () => {
     const world = await open({
       refuse: (topic) => (topic === tier2 || topic === dlq ? { ok: false, refused: true, error: new Error('too large') } : undefined),
