@@ -100,14 +100,16 @@ export type {
 export type { DeadLetter, DeadLetterState, Edit, FailedAttempt, Failure, Origin, StoredMessage } from './processing/dead-letter.ts'
 export type { OperatorAction } from './processing/operator-action.ts'
 export type { TopicLag } from './processing/topic-processor.ts'
-export { CheckpointBeyondLogError, UnknownDeadLetterError, WaitTimeoutError } from './processing/errors.ts'
+export { CheckpointBeyondLogError, ResetRefusedError, UnknownDeadLetterError, WaitTimeoutError } from './processing/errors.ts'
 export type { ProcessorState, ProcessorStatus } from './processing/processor.ts'
+export type { ResetPlace } from './processing/reset.ts'
 export type { StartPosition } from './processing/start-position.ts'
 
 export { defineTopic } from './transport/topic.ts'
 export type { ForeignMessage, ReadForeign, Topic, TopicOptions, WireMode } from './transport/topic.ts'
 export type {
   ConnectOptions,
+  GroupPlace,
   OutgoingMessage,
   Partition,
   PartitionLag,
@@ -171,6 +173,8 @@ export { start } from './service/start.ts'
 export type { StartOptions } from './service/start.ts'
 export type { Alert, AlertThresholds } from './service/alerts.ts'
 export type { AggregateId, App, AppStatus, QueryOptions } from './service/app.ts'
+export type { EventReference } from './service/event-position.ts'
+export type { ResetOptions, ResetResult } from './service/reset.ts'
 export { RemoteCommandError, RequestTimeoutError } from './service/remote-commands.ts'
 export type { RemotelyAccepted, RemoteResult } from './service/remote-commands.ts'
 export type { DispatchOptions, RequestOptions } from './service/requests.ts'

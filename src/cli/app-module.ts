@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Service } from '../service/service.ts'
 import type { Storage } from '../storage/port.ts'
+import type { Transport } from '../transport/port.ts'
 import type { GlobalOptions } from './command.ts'
 import { UsageError } from './exit-codes.ts'
 
@@ -11,6 +12,7 @@ export interface AppModule {
   readonly path: string
   readonly service: Service<string, string, string> | undefined
   readonly storage: Storage | undefined
+  readonly transport: Transport | undefined
 }
 
 const defaultNames = ['headwater.config.ts', 'headwater.config.js', 'headwater.config.mjs']
@@ -28,11 +30,13 @@ export async function loadApp({ app }: GlobalOptions): Promise<AppModule | undef
   } catch (error) {
     throw new UsageError(`cannot load ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }
-  const { service, storage } = module
+  const { service, storage, transport } = module
   if (service !== undefined && !isService(service)) throw new UsageError(`${path}: \`service\` must be what defineService(…) returns`)
   if (storage !== undefined && !isStorage(storage))
     throw new UsageError(`${path}: \`storage\` must be what sqlite(…) or postgres(…) returns`)
-  return { path, service, storage }
+  if (transport !== undefined && !isTransport(transport))
+    throw new UsageError(`${path}: \`transport\` must be what kafka(…), rabbitmq(…), nats(…), sqs(…) or log(…) returns`)
+  return { path, service, storage, transport }
 }
 
 /** For commands that work with the definitions themselves. */
@@ -64,6 +68,10 @@ function exists(path: string): Promise<boolean> {
 // By their shape, not their class: the module may have got them from another copy of this package.
 function isService(value: unknown): value is Service<string, string, string> {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'service' && 'parts' in value
+}
+
+function isTransport(value: unknown): value is Transport {
+  return typeof value === 'object' && value !== null && 'connect' in value && typeof value.connect === 'function'
 }
 
 function isStorage(value: unknown): value is Storage {

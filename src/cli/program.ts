@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addExport } from './commands/export.ts'
+import { addHandler } from './commands/handler.ts'
 import { addImport } from './commands/import.ts'
 import { addInit } from './commands/init.ts'
 import { addLog } from './commands/log.ts'
@@ -30,7 +31,7 @@ export function createProgram(version: string): Command {
     .addOption(new Option('--storage <STORE>', 'sqlite:PATH or postgres://user:password@host/database').env('HEADWATER_STORAGE'))
     .option(
       '--app <MODULE>',
-      'module that exports `service`, and perhaps `storage` (default: headwater.config.{ts,js,mjs}, if there is one)',
+      'module that exports `service`, and perhaps `storage` and `transport` (default: headwater.config.{ts,js,mjs}, if there is one)',
     )
     .option('--json', 'print JSON, one value a line')
     .option('--verbose', 'show what the store logs, and where errors come from')
@@ -41,7 +42,7 @@ export function createProgram(version: string): Command {
     .configureOutput({ outputError: () => {} })
     .exitOverride()
   const looking = [addStreams, addStream, addLog, addProjections]
-  const mending = [addProjection, addDeadLetters, addDoctor]
+  const mending = [addProjection, addHandler, addDeadLetters, addDoctor]
   for (const add of [addInit, addMigrate, addImport, addExport, ...looking, ...mending]) add(program)
   return program
 }

@@ -12,6 +12,11 @@ export class CheckpointBeyondLogError extends HeadwaterError {
   }
 }
 
+/** A handler is not put anywhere else, since that would lose messages, repeat them unasked, or handle them out of order. Nothing was changed. */
+export class ResetRefusedError extends HeadwaterError {
+  readonly code = 'reset-refused'
+}
+
 /** There is no dead letter of this id: it was tried again with success, or discarded. */
 export class UnknownDeadLetterError extends HeadwaterError {
   readonly code = 'unknown-dead-letter'

@@ -15,6 +15,9 @@ export interface Lease {
   readonly lost: AbortSignal
 }
 
+/** With this the name of an owner begins who takes processors only to put them somewhere else. */
+export const resetter = 'reset:'
+
 interface Held {
   readonly epoch: number
   readonly controller: AbortController
@@ -57,14 +60,20 @@ export class LeaseKeeper {
     if (processors.length > 0) await this.#store.driver.processors.release({ owner: this.owner, processors })
   }
 
-  /** The lease on the processor, or how long to wait before asking again, because somebody else has it. With `takesOver` it is taken from whoever has it. */
+  /**
+   * The lease on the processor, or how long to wait before asking again, because somebody else has it. With `takesOver` it is taken from whoever has it, but for
+   * who resets the processor at this moment, and is done soon.
+   */
   async claim(
     processor: string,
     startAt: number,
     { takesOver = false }: { readonly takesOver?: boolean } = {},
   ): Promise<Lease | { readonly heldBy: string; readonly retryInMs: number }> {
     const askedMs = this.#store.environment.clock.now()
-    const claim = await this.#store.driver.processors.claim({ processor, owner: this.owner, ttlMs: this.ttlMs, startAt, takesOver })
+    const { processors } = this.#store.driver
+    const request = { processor, owner: this.owner, ttlMs: this.ttlMs, startAt }
+    let claim = await processors.claim(request)
+    if (!claim.claimed && takesOver && !claim.owner.startsWith(resetter)) claim = await processors.claim({ ...request, takesOver })
     if (!claim.claimed) return { heldBy: claim.owner, retryInMs: Math.max(50, Math.min(claim.expiresInMs, this.ttlMs / 3)) }
     const controller = new AbortController()
     this.#held.get(processor)?.controller.abort()

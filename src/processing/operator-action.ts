@@ -11,9 +11,10 @@ import { deadLetterCollection } from './dead-letter.ts'
  */
 export interface OperatorAction {
   readonly id: string
-  readonly kind: 'retry' | 'discard' | 'edit'
+  /** `reset` is done by whoever asks for it, and is a record only. */
+  readonly kind: 'retry' | 'discard' | 'edit' | 'reset'
   readonly processor: string
-  /** Id of the dead letter. */
+  /** Id of the dead letter; of a reset, the handler. */
   readonly letter: string
   /** Of an edit: the data to handle instead. */
   readonly data?: unknown
@@ -22,7 +23,7 @@ export interface OperatorAction {
   /** ISO 8601. */
   readonly requestedAt: string
   readonly state: 'requested' | 'done' | 'refused'
-  /** How it went: `succeeded`, `failed`, `discarded` or `edited`; or why it was refused. */
+  /** How it went: `succeeded`, `failed`, `discarded` or `edited`; of a reset, where to; or why it was refused. */
   readonly outcome: string | null
   readonly doneAt: string | null
   /** The dead letter as it was, where it is not kept anywhere else. */

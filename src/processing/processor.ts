@@ -81,6 +81,7 @@ export class Processor {
   #position = 0
   #failure: string | undefined
   #attempt = 1
+  #takesOverFromMs = 0
   #running: Promise<void> | undefined
 
   constructor(options: ProcessorOptions, context: ProcessingContext) {
@@ -121,8 +122,8 @@ export class Processor {
       } catch (error) {
         if (error instanceof FencedError || lease?.lost.aborted) {
           this.#context.store.environment.log('info', 'another process has taken over', { processor: this.name })
-          // Who has lost what a broker gave it is about to be told; meanwhile it must not take it back.
-          if (this.#options.takesOver) await this.#context.store.environment.clock.sleep(this.#context.leases.ttlMs, this.#stopping.signal)
+          // Who has lost what a broker gave it is about to be told; meanwhile it must not take it back, unless nobody has it, as after a reset.
+          this.#takesOverFromMs = this.#context.store.environment.clock.now() + this.#context.leases.ttlMs
         } else {
           await this.#stumble(lease, error)
         }
@@ -146,7 +147,8 @@ export class Processor {
     const { store, leases } = this.#context
     const startAt = await resolveStartPosition(store, this.#options.startAt)
     while (!this.#stopping.signal.aborted) {
-      const claim = await leases.claim(this.name, startAt, { takesOver: this.#options.takesOver ?? false })
+      const takesOver = this.#options.takesOver === true && store.environment.clock.now() >= this.#takesOverFromMs
+      const claim = await leases.claim(this.name, startAt, { takesOver })
       if ('lost' in claim) return claim
       this.#state = 'standby'
       await store.environment.clock.sleep(claim.retryInMs, this.#stopping.signal)

@@ -116,7 +116,7 @@ export class ShardedProcessor implements ActionTaker {
  * @throws InvalidDefinitionError when the processor has run with another number of shards
  */
 export function refuseOtherShards(name: string, shards: number, known: readonly ProcessorInfo[]): void {
-  const ours = shards === 1 ? [name] : shardNames(name, shards)
+  const ours = shardNames(name, shards)
   const stranger = known.find(({ processor }) => isOf(processor, name) && !ours.includes(processor))
   if (!stranger) return
   throw new InvalidDefinitionError(
@@ -124,7 +124,9 @@ export function refuseOtherShards(name: string, shards: number, known: readonly 
   )
 }
 
-function shardNames(name: string, shards: number): readonly string[] {
+/** The processors of a handler of the log: itself, or its shards. */
+export function shardNames(name: string, shards: number): readonly string[] {
+  if (shards === 1) return [name]
   return Array.from({ length: shards }, (_, shard) => `${name}#${shard + 1}/${shards}`)
 }
 

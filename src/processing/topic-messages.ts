@@ -55,7 +55,7 @@ export class TopicMessages implements MessageSource {
     const { keepsOffsets, partition } = this.#parts
     let position = after
     yield { events: [], through: position, isLast: true }
-    for await (const messages of until(signal, partition.read(keepsOffsets && after > 0 ? after - 1 : undefined))) {
+    for await (const messages of until(signal, partition.read(keepsOffsets ? after - 1 : undefined))) {
       const events: RecordedEvent[] = []
       const problems: Problem[] = []
       const unwanted: ReceivedMessage[] = []

@@ -13,6 +13,7 @@ import { Processor } from './processor.ts'
 import type { RetryStage } from './retry-topics.ts'
 import { retrySource } from './retry-source.ts'
 import { topicStartAt } from './start-position.ts'
+import { writeStarts } from './topic-start.ts'
 import { TopicMessages } from './topic-messages.ts'
 
 export interface TopicProcessorParts {
@@ -81,11 +82,13 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
 
   /** @throws UnknownTopicError, UnsupportedByTransportError */
   async start(): Promise<void> {
-    const { connection, group, topic } = this.#parts
-    await connection.ensureGroup(topic.name, group, this.#startAt)
-    if (connection.capabilities.ordering === 'partition')
+    const { connection, context, group, name, topic } = this.#parts
+    const startAt = this.#startAt
+    await connection.ensureGroup(topic.name, group, startAt)
+    if (connection.capabilities.ordering === 'partition') {
+      await writeStarts({ name, group, topic: topic.name, startAt, connection, context })
       this.#subscription = await this.#subscribe((partition) => this.#runPartition(partition))
-    else this.#runQueue()
+    } else this.#runQueue()
   }
 
   async lag(): Promise<readonly TopicLag[]> {
@@ -102,6 +105,7 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
   async #runPartition(partition: Partition): Promise<void> {
     const { caller, context, name } = this.#parts
     const runner = new LaneRunner(caller, () => this.#sourceOf(partition).source, caller.handler.lanes, context)
+    // One without a checkpoint is newer than the group: nothing of it was seen.
     const processor = new Processor(
       { name: `${name}/${partition.number}`, runner, startAt: 'beginning', takesOver: true, isOnLog: false },
       context,

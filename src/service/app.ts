@@ -7,6 +7,8 @@ import type { SendResult } from '../message/outcome.ts'
 import { validate } from '../message/schema.ts'
 import type { ActionWatcher } from '../processing/action-watcher.ts'
 import type { DeadLetters } from '../processing/dead-letters.ts'
+import type { AnyHandler } from '../processing/handler.ts'
+import type { StartPosition } from '../processing/start-position.ts'
 import type { Sequencer } from '../processing/sequencer.ts'
 import type { ProcessingContext, Processor, ProcessorStatus } from '../processing/processor.ts'
 import type { TransportConnection } from '../transport/port.ts'
@@ -25,15 +27,22 @@ import type { TopicLag } from '../processing/topic-processor.ts'
 import { TopicProcessor } from '../processing/topic-processor.ts'
 import type { AlertWatch } from './alerts.ts'
 import type { CommandBus } from './command-bus.ts'
+import type { EventReference } from './event-position.ts'
+import { positionOfEvent } from './event-position.ts'
 import type { RemoteResult } from './remote-commands.ts'
 import type { DispatchOptions, RequestOptions, Requests } from './requests.ts'
 import type { Messaging } from './messaging.ts'
+import type { ResetOptions, ResetResult } from './reset.ts'
+import { resetHandler } from './reset.ts'
 import type { Service } from './service.ts'
 import { watchQuery } from './watch.ts'
 
 export interface QueryOptions {
-  /** Waits until the read model holds everything up to this position: that of a command's outcome, to read one's own write. */
-  readonly atLeast?: number
+  /**
+   * Waits until the read model holds everything up to this position: that of a command's outcome, to read one's own write; or up to this event of the log, which need
+   * not be there yet: one that was published by way of an outbox, of which only the id is known.
+   */
+  readonly atLeast?: number | EventReference
   /** How long to wait for that. Default: 5,000. */
   readonly timeoutMs?: number
 }
@@ -104,6 +113,21 @@ export interface App<Handled extends string, Answered extends string> extends As
     // oxlint-disable-next-line typescript/no-explicit-any -- the events do not matter here
     projection: Projection<string, Document, any, Indexed, Searchable>,
   ): Documents<Document, Indexed, Searchable>
+  /**
+   * Puts a handler back or forward, to where a new one could begin: `'beginning'`, `'now'`, a time, and on the log a position. It goes on from there within
+   * moments, in whichever process runs it, without anybody restarting it.
+   *
+   * Forward, what is between is never handled. Back, a handler of topics leaves out what its inbox remembers, so that only what it has missed is handled, and
+   * what it handled longer ago than `inboxRetentionMs`; on the log, going back is refused without `replay`. With `replay` everything is handled again. Then what
+   * the handler does outside the store happens again, with the same `idempotencyKey` as before. What it does in the store does not: events that it emits have ids
+   * that follow from the message, so a message that led to events before leads to none now, not even to others (a log line says where they differ); only one that
+   * led to none can. A command that was carried out is not carried out again, one that was rejected is tried anew, and one with other data than then is an error.
+   *
+   * What is being handled while the place changes is handled again, as when a process dies. Dead letters of state `'dead'` stay as they are, though their messages may now succeed.
+   * @throws ResetRefusedError while messages are held back, where the broker must not lose what somebody consumes at this moment (NATS: stop the service first), and
+   * on the log for a way back without `replay`; UnsupportedByTransportError where the broker keeps no history (RabbitMQ, SQS); InvalidDefinitionError for a position of a topic
+   */
+  reset(handler: string | AnyHandler, to: StartPosition, options: ResetOptions): Promise<ResetResult>
   /** Builds a read model anew beside the one that is read, and resolves when it has taken over. */
   rebuild(projection: string | AnyProjection, options?: RebuildOptions): Promise<void>
   /** Replays the log and reports each document of a read model that is not what the log makes of it. */
@@ -200,7 +224,8 @@ export class RunningApp {
   async query(query: AnyQuery, input: unknown, { atLeast = 0, timeoutMs = 5_000 }: QueryOptions = {}): Promise<unknown> {
     const params = validate(query.params, input, query.name)
     const readModel = this.#readModel(query.from)
-    await readModel.waitFor(atLeast, timeoutMs)
+    if (typeof atLeast === 'number') await readModel.waitFor(atLeast, timeoutMs)
+    else await this.#waitForEvent(readModel, atLeast, timeoutMs)
     return query.answer(params as never, readModel.documents as never)
   }
 
@@ -224,6 +249,11 @@ export class RunningApp {
 
   documents(projection: AnyProjection): Documents<unknown, never> {
     return this.#readModel(projection).documents
+  }
+
+  reset(handler: string | AnyHandler, to: StartPosition, options: ResetOptions): Promise<ResetResult> {
+    const parts = { service: this.#service, store: this.store, connection: this.#connection }
+    return resetHandler(parts, typeof handler === 'string' ? handler : handler.name, to, options)
   }
 
   async rebuild(projection: string | AnyProjection, options: RebuildOptions = {}): Promise<void> {
@@ -282,6 +312,13 @@ export class RunningApp {
     await this.#context.leases.stop()
     await this.#context.tail.stop()
     await this.store.close()
+  }
+
+  async #waitForEvent(readModel: ReadModel, { eventId, source = this.#service.name }: EventReference, timeoutMs: number): Promise<void> {
+    const { clock } = this.store.environment
+    const deadlineMs = clock.now() + timeoutMs
+    const position = await positionOfEvent(this.#context, { id: eventId, source }, timeoutMs)
+    await readModel.waitFor(position, Math.max(0, deadlineMs - clock.now()))
   }
 
   #readModel(projection: string | AnyProjection): ReadModel {

@@ -10,6 +10,7 @@ import { PageRunner } from '../processing/page-runner.ts'
 import type { ProcessingContext } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
 import { Relay } from '../processing/relay.ts'
+import type { RetryStage } from '../processing/retry-topics.ts'
 import { deadLetterTopic, retryStages } from '../processing/retry-topics.ts'
 import { refuseOtherShards, ShardedProcessor } from '../processing/sharded-processor.ts'
 import { TopicProcessor } from '../processing/topic-processor.ts'
@@ -48,11 +49,10 @@ export function checkRetryTopics(service: Service<string, string, string>, { has
       throw new InvalidDefinitionError(
         `the handler ${handler.name} has retry topics, and the service is started without a transport: start it with one, or ${way}`,
       )
-    const topics = subscribedTopics(service)
-    const own = handler.on.find(({ type }) => !topics.some(({ events }) => Object.hasOwn(events, type)))
-    if (own)
+    const [own] = sourcesOf(handler, subscribedTopics(service)).ownTypes
+    if (own !== undefined)
       throw new InvalidDefinitionError(
-        `the handler ${handler.name} has retry topics, and gets ${own.type} from the log, which has none: ` +
+        `the handler ${handler.name} has retry topics, and gets ${own} from the log, which has none: ` +
           `subscribe to a topic that has it, handle it in a handler of its own, or ${way}`,
       )
   }
@@ -66,10 +66,12 @@ export function checkRetryTopics(service: Service<string, string, string>, { has
 /** Where failed messages go. */
 function retryTopics(service: Service<string, string, string>): readonly Topic[] {
   return service.parts.handlers.filter(hasRetryTopics).flatMap((handler) =>
-    topicsOf(handler, subscribedTopics(service)).flatMap((topic) => {
-      const [, ...tiers] = retryStages(topic, groupOf(service, handler), handler.lanes.retryDelaysMs)
-      return [...tiers.map((stage) => stage.topic), deadLetterTopic(topic)]
-    }),
+    sourcesOf(handler, subscribedTopics(service)).topics.flatMap((topic) => [
+      ...stagesOf(service, handler, topic)
+        .slice(1)
+        .map((stage) => stage.topic),
+      deadLetterTopic(topic),
+    ]),
   )
 }
 
@@ -77,14 +79,9 @@ function hasRetryTopics({ lanes }: AnyHandler): boolean {
   return lanes.whenExhausted === 'retry-topics'
 }
 
-/** Those from which the handler gets events. */
-function topicsOf({ on }: AnyHandler, topics: readonly Topic[]): readonly Topic[] {
-  return topics.filter(({ events }) => on.some(({ type }) => Object.hasOwn(events, type)))
-}
-
-/** By what name the broker knows a handler. */
-function groupOf(service: Service<string, string, string>, { name }: AnyHandler): string {
-  return `${service.name}.${name}`
+/** A topic, and the retry topics that the handler has behind it. */
+export function stagesOf(service: { readonly name: string }, handler: AnyHandler, topic: Topic): readonly RetryStage[] {
+  return retryStages(topic, groupOf(service, handler), handler.lanes.retryDelaysMs)
 }
 
 /** A handler gets the events of subscribed topics from there, where there is a transport, and all others from the log. */
@@ -100,17 +97,22 @@ export function runHandlers(
   const shardedProcessors: ShardedProcessor[] = []
   const laneRunners: LaneRunner[] = []
   for (const handler of [...service.parts.handlers, ...ownHandlers(service, connection)]) {
-    const name = `handler:${handler.name}`
+    const name = processorOf(handler)
     const caller = new HandlerCaller(handler, context.store, sendCommand)
-    for (const topic of topicsOf(handler, topics)) {
+    const { ownTypes: own, ...from } = sourcesOf(handler, topics)
+    for (const topic of from.topics) {
       const parts = { group: groupOf(service, handler), caller, connection: connection!, context }
       // The last one first: who sends something on has somebody who gets it.
-      const stages = hasRetryTopics(handler) ? retryStages(topic, parts.group, handler.lanes.retryDelaysMs).toReversed() : []
-      for (const stage of stages)
-        topicProcessors.push(new TopicProcessor({ ...parts, name: `${name}@${stage.topic.name}`, topic: stage.topic, stage }))
-      if (stages.length === 0) topicProcessors.push(new TopicProcessor({ ...parts, name: `${name}@${topic.name}`, topic }))
+      for (const stage of stagesOf(service, handler, topic).toReversed())
+        topicProcessors.push(
+          new TopicProcessor({
+            ...parts,
+            name: topicProcessorOf(handler, stage.topic),
+            topic: stage.topic,
+            ...(hasRetryTopics(handler) && { stage }),
+          }),
+        )
     }
-    const own = caller.types.filter((type) => !topics.some(({ events }) => Object.hasOwn(events, type)))
     if (own.length === 0) continue
     const { keyOf } = handler.lanes
     if (handler.shards > 1) {
@@ -127,6 +129,32 @@ export function runHandlers(
     processors.push(new Processor({ name, runner, startAt: handler.startAt ?? 'beginning', ...backoffOf(handler) }, context))
   }
   return { processors, groups: [...topicProcessors, ...shardedProcessors], laneRunners }
+}
+
+/** Where a handler gets its messages: from topics, and those of other types from the log. */
+export function sourcesOf(
+  { on }: AnyHandler,
+  topics: readonly Topic[],
+): { readonly topics: readonly Topic[]; readonly ownTypes: readonly string[] } {
+  const types: readonly string[] = [...new Set<string>(on.map(({ type }: { readonly type: string }) => type))]
+  return {
+    topics: topics.filter(({ events }) => types.some((type) => Object.hasOwn(events, type))),
+    ownTypes: types.filter((type) => !topics.some(({ events }) => Object.hasOwn(events, type))),
+  }
+}
+
+export function processorOf({ name }: AnyHandler): string {
+  return `handler:${name}`
+}
+
+/** Where the transport has partitions, each has a processor of its own: with its number behind this name. */
+export function topicProcessorOf(handler: AnyHandler, topic: Topic): string {
+  return `${processorOf(handler)}@${topic.name}`
+}
+
+/** Who consumes, as the broker knows them. */
+export function groupOf(service: { readonly name: string }, { name }: AnyHandler): string {
+  return `${service.name}.${name}`
 }
 
 /** @throws InvalidDefinitionError when a handler has run with another number of shards */

@@ -145,7 +145,7 @@ export interface StreamInfo {
 export interface Inbox {
   /** Those of the messages that the consumer has finished, in no particular order. */
   find(consumer: string, messages: readonly MessageIdentity[]): Promise<readonly MessageIdentity[]>
-  /** Forgets at most `limit` entries of the consumer that were made before this time, in milliseconds since 1970; returns how many. */
+  /** Forgets at most `limit` entries of the consumer that were made before this time, in milliseconds since 1970, or all with `Infinity`; returns how many. */
   forget(request: { readonly consumer: string; readonly beforeMs: number; readonly limit: number }): Promise<number>
 }
 
@@ -177,7 +177,9 @@ export interface ProcessorStore {
   /** Notes why the processor stands still, or null when it runs again, for operators to see. Ignored when the epoch is not current. */
   report(report: { readonly processor: string; readonly epoch: number; readonly failure: string | null }): Promise<void>
 
-  /** Puts the checkpoint somewhere else, without a state, and raises the epoch, so that whoever runs it starts again from there. */
+  /**
+   * Puts the checkpoint somewhere else, without a state and without a failure, raises the epoch and frees the lease, so that whoever runs it starts again from there.
+   */
   reset(reset: { readonly processor: string; readonly position: number }): Promise<void>
 
   remove(processor: string): Promise<void>

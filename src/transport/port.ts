@@ -56,6 +56,17 @@ export interface TransportConnection {
    */
   subscribe(subscription: SubscriptionOptions): Promise<Subscription>
 
+  /**
+   * Puts a group somewhere else in its topic, back or forward, whatever it has acknowledged; one that is new is made there. A time at which nothing has come yet
+   * is the end. Other groups stay where they are.
+   *
+   * Where offsets are the consumer's, it resolves to a place for each partition, in their order from partition 0 on, from which the consumer then reads; the broker keeps
+   * nothing of it but its figures, and members may go on meanwhile (or be given their partitions anew). Where the broker knows what a group has finished,
+   * it resolves to one place for all, and nobody may be consuming: what a member holds at that moment could be lost to the group, or come out of order.
+   * @throws UnknownTopicError, UnsupportedByTransportError where the transport keeps no history, or knows no such place
+   */
+  resetGroup(topic: string, group: string, startAt: StartAt): Promise<readonly GroupPlace[]>
+
   /** How much the group has not acknowledged yet. */
   lag(topic: string, group: string): Promise<readonly PartitionLag[]>
 
@@ -174,7 +185,7 @@ export interface Partition {
 
   /**
    * Messages in their order, in batches as they come, for ever; it ends when `revoked` is aborted. `after` is the offset of the last message that is
-   * finished, where the broker counts them; without it the partition is read from `startAt`. An offset that is no longer kept is an error, since
+   * finished, where the broker counts them, or -1 to read from the first of all; without it the partition is read from `startAt`. An offset that is no longer kept is an error, since
    * messages have been lost.
    * @throws OffsetOutOfRangeError
    */
@@ -188,6 +199,16 @@ export interface Partition {
 
   /** These messages were not finished: give them to somebody, soon. Where offsets are the consumer's, nothing happens. */
   release(messages: readonly ReceivedMessage[]): Promise<void>
+}
+
+/** Where a group goes on. */
+export interface GroupPlace {
+  /** Undefined where the broker has no partitions. */
+  readonly partition: number | undefined
+  /** The last offset that counts as finished: to be given to `Partition.read`. -1 before the first of all. Undefined where it is the broker that knows. */
+  readonly after: number | undefined
+  /** How many messages are there from this place on, as well as the broker can tell. */
+  readonly messages: number
 }
 
 export interface PartitionLag {

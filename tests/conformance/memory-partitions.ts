@@ -1,5 +1,13 @@
 import { OffsetOutOfRangeError } from '../../src/transport/errors.ts'
-import type { OutgoingMessage, Partition, PartitionLag, ReceivedMessage, StartAt, SubscriptionOptions } from '../../src/transport/port.ts'
+import type {
+  GroupPlace,
+  OutgoingMessage,
+  Partition,
+  PartitionLag,
+  ReceivedMessage,
+  StartAt,
+  SubscriptionOptions,
+} from '../../src/transport/port.ts'
 import type { MemoryTopic, ModelOptions, Stored } from './memory-topic.ts'
 import { Bell, batchOf, keepRunning } from './memory-topic.ts'
 
@@ -35,6 +43,14 @@ export class PartitionedTopic implements MemoryTopic {
     return this.#group(options.group).join(options)
   }
 
+  resetGroup(group: string, startAt: StartAt): readonly GroupPlace[] {
+    return this.#logs.map((log, partition) => {
+      const next = log.indexOf(startAt)
+      this.#group(group).committed.set(partition, next - 1)
+      return { partition, after: next - 1, messages: log.end - next }
+    })
+  }
+
   lag(group: string): readonly PartitionLag[] {
     const { committed } = this.#group(group)
     return this.#logs.map(({ end }, partition) => ({ partition, messages: end - 1 - (committed.get(partition) ?? -1) }))
@@ -61,7 +77,7 @@ class PartitionLog {
   }
 
   async *read(options: SubscriptionOptions, after: number | undefined, revoked: AbortSignal): AsyncGenerator<readonly ReceivedMessage[]> {
-    let next = after === undefined ? this.#indexOf(options.startAt) : after + 1
+    let next = after === undefined ? this.indexOf(options.startAt) : after + 1
     if (next > this.end || next < this.firstKept) throw new OffsetOutOfRangeError(`${options.topic} has no offset ${next}`)
     while (!revoked.aborted) {
       const batch = batchOf(this.messages.slice(next), options)
@@ -71,7 +87,7 @@ class PartitionLog {
     }
   }
 
-  #indexOf(startAt: StartAt): number {
+  indexOf(startAt: StartAt): number {
     if (startAt.at === 'beginning') return this.firstKept
     if (startAt.at === 'end') return this.end
     const index = this.messages.findIndex(({ timeMs }) => (timeMs ?? 0) >= startAt.timeMs)

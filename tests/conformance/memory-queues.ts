@@ -1,5 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { OutgoingMessage, Partition, PartitionLag, ReceivedMessage, StartAt, SubscriptionOptions } from '../../src/transport/port.ts'
+import type {
+  GroupPlace,
+  OutgoingMessage,
+  Partition,
+  PartitionLag,
+  ReceivedMessage,
+  StartAt,
+  SubscriptionOptions,
+} from '../../src/transport/port.ts'
 import type { MemoryTopic, ModelOptions, Stored } from './memory-topic.ts'
 import { Bell, batchOf, keepRunning } from './memory-topic.ts'
 
@@ -40,6 +48,12 @@ export class QueueTopic implements MemoryTopic {
   join(options: SubscriptionOptions): () => Promise<void> {
     this.ensureGroup(options.group, options.startAt)
     return this.#queues.get(options.group)!.join(this.#name, options)
+  }
+
+  resetGroup(group: string, startAt: StartAt): readonly GroupPlace[] {
+    this.#queues.delete(group)
+    this.ensureGroup(group, startAt)
+    return [{ partition: undefined, after: undefined, messages: this.#queues.get(group)!.length }]
   }
 
   lag(group: string): readonly PartitionLag[] {

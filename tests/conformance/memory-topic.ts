@@ -1,4 +1,12 @@
-import type { OutgoingMessage, PartitionLag, Priority, ReceivedMessage, StartAt, SubscriptionOptions } from '../../src/transport/port.ts'
+import type {
+  GroupPlace,
+  OutgoingMessage,
+  PartitionLag,
+  Priority,
+  ReceivedMessage,
+  StartAt,
+  SubscriptionOptions,
+} from '../../src/transport/port.ts'
 
 /** What a model of a broker does; the rest of the capabilities follows from it. */
 export interface ModelOptions {
@@ -22,6 +30,7 @@ export interface MemoryTopic {
   ensureGroup(group: string, startAt: StartAt): void
   /** Resolves to how to leave, once the member takes part. */
   join(options: SubscriptionOptions): () => Promise<void>
+  resetGroup(group: string, startAt: StartAt): readonly GroupPlace[]
   lag(group: string): readonly PartitionLag[]
   forget(partition: number, upTo: number): void
 }

@@ -108,6 +108,11 @@ export class MemoryBroker implements Transport {
         leaves.add(leave)
         return { close: leave }
       },
+      resetGroup: async (topic, group, startAt) => {
+        await opened()
+        if (!starts.includes('beginning')) throw new UnsupportedByTransportError(`${this.name} keeps no history`)
+        return topicOf(topic).resetGroup(group, startAt)
+      },
       lag: async (topic, group) => {
         await opened()
         return topicOf(topic).lag(group)

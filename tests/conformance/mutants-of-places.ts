@@ -87,6 +87,62 @@ export const mutantsOfPlaces: readonly Mutant[] = [
     connection: consuming((inner) => ({ read: (after) => inner.read(after === undefined ? undefined : after - 1) })),
   },
   {
+    defect: 'resets nothing',
+    of: history,
+    caughtBy: [
+      'reset: a group that was put back to the beginning',
+      'reset: a group that was put to the end',
+      'reset: a group that is new',
+      'reset: a group that was put to a time',
+    ],
+    connection: () => ({ resetGroup: async () => [{ partition: undefined, after: undefined, messages: 3 }] }),
+  },
+  {
+    defect: 'resets each group that it knows',
+    of: history,
+    caughtBy: ['reset: other groups'],
+    connection: (connection, shared) => ({
+      async ensureGroup(topic, group, startAt) {
+        shared[`${topic} ${group}`] = true
+        await connection.ensureGroup(topic, group, startAt)
+      },
+      async resetGroup(topic, group, startAt) {
+        for (const known of Object.keys(shared)) {
+          const [of, other] = known.split(' ')
+          if (of === topic) await connection.resetGroup(topic, other!, startAt)
+        }
+        return connection.resetGroup(topic, group, startAt)
+      },
+    }),
+  },
+  {
+    defect: 'takes offset 0 for finished where nothing is',
+    of: partition,
+    caughtBy: ['reset: the end of an empty topic', 'reset: a group that was put back to the beginning'],
+    connection: (connection) => ({
+      resetGroup: async (...args) =>
+        (await connection.resetGroup(...args)).map((place) => ({ ...place, after: Math.max(0, place.after!) })),
+    }),
+  },
+  {
+    defect: 'knows every topic when it resets',
+    of: history,
+    caughtBy: ['reset: of a topic that is not there'],
+    connection: () => ({ resetGroup: async () => [] }),
+  },
+  {
+    defect: 'has one place for all partitions',
+    of: partition,
+    caughtBy: ['reset of partitions: each partition'],
+    connection: (connection) => ({ resetGroup: async (...args) => (await connection.resetGroup(...args)).slice(0, 1) }),
+  },
+  {
+    defect: 'resets without history',
+    of: queue,
+    caughtBy: ['without reset: a transport without history'],
+    connection: () => ({ resetGroup: async () => [] }),
+  },
+  {
     defect: 'sees no lag',
     of: queue,
     caughtBy: ['lag: is what was published and not acknowledged'],

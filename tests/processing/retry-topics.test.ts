@@ -464,6 +464,23 @@ describe.each(['partition', 'queue', 'group'] as const)('retry topics over a bro
   })
 })
 
+test('in a replay, what fails again is tried again in the retry topics too', async () => {
+  const world = await RetryWorld.open({ ordering: 'partition' })
+  let goal = 0
+  const app = await world.start(options, (_event, { attempt }) => {
+    if (attempt < 3) throw new Error('not yet')
+    goal++
+  })
+  await world.ask({ key: 'a', n: 1 })
+  await world.until(() => goal === 1)
+  await world.until(async () => (await app.lag()).every(({ messages }) => messages === 0))
+  let isReset = false
+  void app.reset('work', 'beginning', { by: 'ada', replay: true }).then(() => (isReset = true))
+  await world.until(() => isReset)
+  await world.until(() => goal === 2)
+  expect(world.attemptsOf(1)).toEqual([1, 2, 3, 1, 2, 3])
+})
+
 /** In the model of a broker with partitions. */
 function partitionOf({ headers }: OutgoingMessage): string {
   return headers['kafka_original-partition']!

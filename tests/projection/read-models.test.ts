@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
+import { uuidv7 } from '../../src/message/id.ts'
 import { accepted } from '../../src/message/outcome.ts'
 import { defineProjection } from '../../src/projection/projection.ts'
 import { defineQuery } from '../../src/projection/query.ts'
@@ -72,6 +73,18 @@ describeOnEveryStore('read models', (fresh) => {
       code: 'wait-timeout',
       behind: 4,
     })
+  })
+
+  test('are waited for by the id of an event, which need not be in the log yet', async () => {
+    const app = await startForTest(orders, { storage: await fresh() })
+    const id = uuidv7()
+    const early = app.query(orderById, { orderId: 'o-1' }, { atLeast: { eventId: id } })
+    const other = app.query(orderById, { orderId: 'o-1' }, { atLeast: { eventId: id, source: 'another' }, timeoutMs: 300 })
+    other.catch(() => undefined)
+    await app.store.append('order:o-0', OrderPlaced({ orderId: 'o-0', customer: 'Zoë', total: 1 }))
+    await app.store.append('order:o-1', { ...OrderPlaced({ orderId: 'o-1', customer: 'Ada', total: 1 }), id })
+    expect(await early).toMatchObject({ customer: 'Ada' })
+    await expect(other).rejects.toThrow(`the log, in which there is no event ${id} of another, did not reach position 3 within 300 ms`)
   })
 
   test('stop at an event that they cannot fold, name it, and keep what comes before', async () => {

@@ -83,7 +83,8 @@ export class MemoryProcessors {
       reset: ({ processor, position }) =>
         opened(() => {
           const found = this.#processors.get(processor)
-          if (found) Object.assign(found, { position, state: undefined, epoch: ++this.#lastEpoch, movedAtMs: Date.now() })
+          const anew = { position, state: undefined, owner: undefined, failure: undefined, movedAtMs: Date.now() }
+          if (found) Object.assign(found, { ...anew, epoch: ++this.#lastEpoch })
         }),
       remove: (processor) => opened(() => this.remove(processor)),
       list: () =>

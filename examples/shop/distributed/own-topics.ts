@@ -17,6 +17,7 @@ export function withOwnTopics(transport: Transport, shop: string): Transport {
         publish: (topic, messages) => connection.publish(own(topic), messages),
         subscribe: (subscription) =>
           connection.subscribe({ ...subscription, topic: own(subscription.topic), group: own(subscription.group) }),
+        resetGroup: (topic, group, startAt) => connection.resetGroup(own(topic), own(group), startAt),
         lag: (topic, group) => connection.lag(own(topic), own(group)),
         close: () => connection.close(),
       }

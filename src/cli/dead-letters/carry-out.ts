@@ -32,7 +32,7 @@ export function actionOptions({ by, reason, wait = defaultWaitSeconds }: ChangeO
 }
 
 /** In a container a process may run as a user that has no name. */
-function operator(): string {
+export function operator(): string {
   try {
     return userInfo().username
   } catch {

@@ -98,5 +98,12 @@ export const inbox: BehaviourGroup = {
       assert.deepEqual(await found(driver, [message('1')], 'other'), ['shop 1'])
       assert.equal((await commit(driver, finishing(message('1')))).status, 'committed')
     },
+
+    async 'all entries of a consumer can be forgotten, those that were just made too'({ driver }) {
+      await mustCommit(driver, finishing(...Array.from({ length: 5 }, (_, index) => message(`${index}`))))
+      assert.equal(await driver.inbox.forget({ consumer: 'c', beforeMs: Infinity, limit: 3 }), 3)
+      assert.equal(await driver.inbox.forget({ consumer: 'c', beforeMs: Infinity, limit: 3 }), 2)
+      assert.deepEqual(await found(driver, [message('0'), message('4')]), [])
+    },
   },
 }

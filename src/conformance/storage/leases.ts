@@ -220,6 +220,16 @@ export const leases: BehaviourGroup = {
       assert.ok(second.epoch > info.epoch)
     },
 
+    async 'resetting frees the lease, and forgets why the processor stood still'({ driver }) {
+      const { epoch } = await claimed(driver, 'p', 'a', { startAt: 10 })
+      await driver.processors.report({ processor: 'p', epoch, failure: 'it cannot go on' })
+      await driver.processors.reset({ processor: 'p', position: 2 })
+      const info = await infoOf(driver, 'p')
+      assert.deepEqual([info?.owner, info?.failure], [undefined, undefined])
+      assert.deepEqual(await driver.processors.renew({ owner: 'a', ttlMs: 60_000, held: [{ processor: 'p', epoch }] }), [])
+      assert.equal((await claimed(driver, 'p', 'b')).position, 2)
+    },
+
     async 'resetting and removing a processor that does not exist does nothing'({ driver }) {
       await driver.processors.remove('unknown')
       await driver.processors.reset({ processor: 'unknown', position: 5 })

@@ -14,6 +14,7 @@ import { forgottenOffsets, offsets } from './offsets.ts'
 import { order } from './order.ts'
 import { priorities, withoutPriorities } from './priorities.ts'
 import { publishing } from './publishing.ts'
+import { reset, resetOfPartitions, withoutReset } from './reset.ts'
 import { startAtBeginning, startAtEnd, startAtEndOfQueue, startAtTime } from './start-at.ts'
 import { topics } from './topics.ts'
 
@@ -47,6 +48,9 @@ const groups: readonly TransportBehaviourGroup[] = [
   startAtTime,
   offsets,
   forgottenOffsets,
+  reset,
+  resetOfPartitions,
+  withoutReset,
   lag,
   priorities,
   withoutPriorities,

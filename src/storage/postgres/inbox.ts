@@ -22,7 +22,11 @@ export class InboxTable implements Inbox {
   }
 
   async forget({ consumer, beforeMs, limit }: Parameters<Inbox['forget']>[0]): Promise<number> {
-    const [row] = await this.#database.write(this.#statements.forget, [consumer, String(beforeMs), String(limit)])
+    const [row] = await this.#database.write(this.#statements.forget, [
+      consumer,
+      String(Math.min(beforeMs, Number.MAX_SAFE_INTEGER)),
+      String(limit),
+    ])
     return Number(row![0])
   }
 }

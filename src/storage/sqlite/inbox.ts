@@ -21,7 +21,7 @@ export class InboxTable implements Inbox {
         `DELETE FROM headwater_inbox WHERE number IN
            (SELECT number FROM headwater_inbox WHERE consumer = ? AND time_ms < ? ORDER BY time_ms LIMIT ?)`,
       )
-      return Number(remove.run(consumer, beforeMs, limit).changes)
+      return Number(remove.run(consumer, Math.min(beforeMs, Number.MAX_SAFE_INTEGER), limit).changes)
     })
   }
 }

@@ -89,10 +89,11 @@ export class ProcessorTable implements ProcessorStore {
     return this.#write('UPDATE headwater_processors SET failure = ? WHERE processor = ? AND epoch = ?', failure, processor, epoch)
   }
 
-  /** The lease stays with its owner, whose next write is refused, and who then claims the processor anew. */
+  /** The lease goes too: its owner notices that the epoch is another one, and claims it again like anybody else. */
   reset({ processor, position }: { readonly processor: string; readonly position: number }): Promise<void> {
     return this.#write(
-      'UPDATE headwater_processors SET position = ?, state = NULL, moved_ms = ?, epoch = epoch + 1 WHERE processor = ?',
+      `UPDATE headwater_processors SET position = ?, state = NULL, moved_ms = ?, epoch = epoch + 1, owner = NULL, expires_ms = 0, failure = NULL
+       WHERE processor = ?`,
       position,
       Date.now(),
       processor,

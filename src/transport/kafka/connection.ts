@@ -2,10 +2,12 @@ import { backoffMs } from '../../storage/backoff.ts'
 import { earliest, latest } from './client/cluster.ts'
 import type { Cluster } from './client/cluster.ts'
 import type { Library } from './client/library.ts'
+import { placesOf } from './places.ts'
 import { TopicPublisher } from './publisher.ts'
 import { KafkaSubscription } from './subscription.ts'
 import { TopicMismatchError, TransportClosedError, TransportUnavailableError, UnknownTopicError } from '../errors.ts'
 import type {
+  GroupPlace,
   OutgoingMessage,
   PartitionLag,
   PublishOutcome,
@@ -85,6 +87,11 @@ export class KafkaConnection implements TransportConnection {
         this.#subscriptions.delete(subscription)
       },
     }
+  }
+
+  async resetGroup(topic: string, _group: string, startAt: StartAt): Promise<readonly GroupPlace[]> {
+    this.#assertOpen()
+    return placesOf(this.#cluster, topic, startAt)
   }
 
   async lag(topic: string, group: string): Promise<readonly PartitionLag[]> {

@@ -37,10 +37,12 @@ export class KafkaPartition implements Partition {
   }
 
   async *read(after?: number): AsyncGenerator<readonly ReceivedMessage[], void, undefined> {
-    const { pump, options, held, library } = this.#source
+    const { pump, options, held, library, committed } = this.#source
     const labels = { transport: 'kafka', topic: this.topic, group: options.group }
     const offset = after === undefined ? await this.#start() : after + 1
     if (offset === undefined) return
+    // A group that is new, or was put somewhere else, has its figures at once.
+    if (after !== undefined) committed.addFirst(this.number, offset)
     const reader = new PartitionReader(this.number, offset, options, () => pump.pump())
     const end = (): void => reader.end()
     this.revoked.addEventListener('abort', end, { once: true })

@@ -1,6 +1,8 @@
+import { uuidv7 } from '../../message/id.ts'
 import type { EventStore } from '../../storage/event-store.ts'
 import { TransportClosedError } from '../errors.ts'
 import type {
+  GroupPlace,
   OutgoingMessage,
   PartitionLag,
   PublishOutcome,
@@ -87,6 +89,20 @@ export class LogConnection implements TransportConnection {
     const subscription = new LogSubscription(this.#store, this.#wakeUp, options, { after, clientName, leaseTtlMs })
     this.#subscriptions.add(subscription)
     return subscription
+  }
+
+  /** Members of the group get the topic anew, from wherever they then read. */
+  async resetGroup(topic: string, group: string, startAt: StartAt): Promise<readonly GroupPlace[]> {
+    this.#checkOpen()
+    await this.#topics.check(topic)
+    const after = await positionOf(this.#store, topic, startAt)
+    const { processors } = this.#store.driver
+    const [processor, owner] = [processorOf(topic, group), `${this.#options.clientName}-${uuidv7()}`]
+    // What is kept of a group is only for `lag`, and is made by its first member otherwise.
+    const claim = await processors.claim({ processor, owner, ttlMs: this.#options.leaseTtlMs, startAt: after })
+    if (!claim.claimed || claim.position !== after) await processors.reset({ processor, position: after })
+    else await processors.release({ owner, processors: [processor] })
+    return [{ partition: 0, after, messages: await countAfter(this.#store, topic, after) }]
   }
 
   /** Counts the messages, up to 100,000; beyond that, everything else in the store is counted too. */

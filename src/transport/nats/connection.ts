@@ -2,6 +2,7 @@ import type { Environment } from '../../observability/environment.ts'
 import { describeError } from '../../observability/log.ts'
 import { TransportClosedError } from '../errors.ts'
 import type {
+  GroupPlace,
   OutgoingMessage,
   PartitionLag,
   PublishOutcome,
@@ -13,7 +14,7 @@ import type {
   TransportConnection,
 } from '../port.ts'
 import type { Client } from './client.ts'
-import { ensureGroup, lagOf } from './group.ts'
+import { ensureGroup, lagOf, resetGroup } from './group.ts'
 import type { Settings } from './options.ts'
 import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
@@ -78,6 +79,10 @@ export class NatsTransportConnection implements TransportConnection {
     )
     this.#subscriptions.add(subscription)
     return subscription
+  }
+
+  async resetGroup(topic: string, group: string, startAt: StartAt): Promise<readonly GroupPlace[]> {
+    return resetGroup(this.#open(), topic, group, startAt, this.#settings.ackWaitMs)
   }
 
   async lag(topic: string, group: string): Promise<readonly PartitionLag[]> {

@@ -1,6 +1,6 @@
 import type { ConsumerConfig, ConsumerInfo } from '@nats-io/jetstream'
 import { TopicMismatchError } from '../errors.ts'
-import type { PartitionLag, StartAt } from '../port.ts'
+import type { GroupPlace, PartitionLag, StartAt } from '../port.ts'
 import type { Client } from './client.ts'
 import { apiErrorCode, apiErrors, translateError } from './client.ts'
 import { escapeName } from './names.ts'
@@ -38,6 +38,27 @@ function checked(topic: string, group: string, info: ConsumerInfo): ConsumerInfo
 export async function restoreGroup(client: Client, topic: string, group: string, after: number, ackWaitMs: number): Promise<ConsumerInfo> {
   const found = await findGroup(client, topic, group)
   return found ?? makeGroup(client, topic, group, ackWaitMs, { deliver_policy: 'by_start_sequence', opt_start_seq: after + 1 })
+}
+
+/**
+ * Makes the durable consumer of a group anew, to begin elsewhere: the server lets nobody change where one begins. Should this break off in between, the group is not
+ * there, and is made by whoever comes next: doing it again puts it right.
+ * @throws UnknownTopicError
+ */
+export async function resetGroup(
+  client: Client,
+  topic: string,
+  group: string,
+  startAt: StartAt,
+  ackWaitMs: number,
+): Promise<readonly GroupPlace[]> {
+  if (await findGroup(client, topic, group))
+    await client.manager.consumers.delete(escapeName(topic), escapeName(group)).catch((error: unknown) => {
+      // Somebody else was quicker.
+      if (apiErrorCode(error) !== apiErrors.consumerNotFound) throw translateError(error, topic)
+    })
+  const { num_pending: messages } = await makeGroup(client, topic, group, ackWaitMs, deliveryOf(startAt))
+  return [{ partition: undefined, after: undefined, messages }]
 }
 
 /** Undefined when the topic has no such group. */

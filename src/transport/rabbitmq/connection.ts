@@ -1,6 +1,7 @@
 import type { Environment } from '../../observability/environment.ts'
-import { TransportClosedError } from '../errors.ts'
+import { TransportClosedError, UnsupportedByTransportError } from '../errors.ts'
 import type {
+  GroupPlace,
   OutgoingMessage,
   PartitionLag,
   PublishOutcome,
@@ -88,6 +89,14 @@ export class RabbitMqConnection implements TransportConnection {
     this.#subscriptions.add(subscription)
     this.#everySubscription.add(subscription)
     return { close: () => this.#end(subscription) }
+  }
+
+  /** To the end neither: that would be to throw away what waits, which whoever means it does with the broker's own tools. */
+  async resetGroup(topic: string, group: string, _startAt: StartAt): Promise<readonly GroupPlace[]> {
+    this.#checkOpen()
+    throw new UnsupportedByTransportError(
+      `the group ${group} of ${topic} cannot be put anywhere else: RabbitMQ keeps no history, and forgets a message as soon as it is handled`,
+    )
   }
 
   async lag(topic: string, group: string): Promise<readonly PartitionLag[]> {

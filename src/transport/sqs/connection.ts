@@ -1,6 +1,7 @@
 import type { Environment } from '../../observability/environment.ts'
-import { TransportClosedError } from '../errors.ts'
+import { TransportClosedError, UnsupportedByTransportError } from '../errors.ts'
 import type {
+  GroupPlace,
   OutgoingMessage,
   PartitionLag,
   PublishOutcome,
@@ -77,6 +78,14 @@ export class SqsConnection implements TransportConnection {
         this.#subscriptions.delete(subscription)
       },
     }
+  }
+
+  /** To the end neither: that would be to throw away what waits, which whoever means it does with the broker's own tools. */
+  async resetGroup(topic: string, group: string, _startAt: StartAt): Promise<readonly GroupPlace[]> {
+    this.#assertOpen()
+    throw new UnsupportedByTransportError(
+      `the group ${group} of ${topic} cannot be put anywhere else: Amazon SQS keeps no history, and forgets a message as soon as it is handled`,
+    )
   }
 
   async lag(topic: string, group: string): Promise<readonly PartitionLag[]> {
