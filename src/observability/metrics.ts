@@ -46,6 +46,7 @@ export const metricNames = {
   headwater_transport_publish_duration_ms: 'time from handing messages over to their confirmation, by transport and topic',
   headwater_transport_received_total: 'messages received, by transport, topic and group',
   headwater_transport_held: 'messages received and not finished yet, by transport, topic and group',
+  headwater_transport_dead_letters: 'messages that the broker itself has put aside, by transport, topic and group, where it is set to',
   headwater_transport_disconnects_total: 'connections lost, by transport',
   headwater_snapshot_failures_total: 'snapshots that could not be written, by aggregate',
 } as const

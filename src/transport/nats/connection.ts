@@ -16,6 +16,7 @@ import type {
 import type { Client } from './client.ts'
 import { ensureGroup, lagOf, resetGroup } from './group.ts'
 import type { Settings } from './options.ts'
+import { maxDelayMs } from './postponed.ts'
 import { Publisher } from './publisher.ts'
 import { Reader } from './reader.ts'
 import { NatsSubscription } from './subscription.ts'
@@ -42,7 +43,7 @@ export class NatsTransportConnection implements TransportConnection {
       maxMessageBytes: client.maxPayloadBytes,
       deduplicates: true,
       priorities: false,
-      maxDelayMs: 0,
+      maxDelayMs,
     }
     void this.#watch()
   }

@@ -21,9 +21,9 @@ export async function ensureGroup(
   return checked(topic, group, found ?? (await makeGroup(client, topic, group, ackWaitMs, deliveryOf(startAt))))
 }
 
-/** A consumer of somebody else's must not skip messages, give them up by itself, or push them. */
+/** A consumer of somebody else's must not skip messages, give them up by itself, stop to give them out, or push them. */
 function checked(topic: string, group: string, info: ConsumerInfo): ConsumerInfo {
-  const { ack_policy, max_deliver = -1, deliver_subject, filter_subject = '', filter_subjects = [] } = info.config
+  const { ack_policy, max_deliver = -1, max_ack_pending = -1, deliver_subject, filter_subject = '', filter_subjects = [] } = info.config
   const differs = (setting: string, wanted: unknown, actual: unknown): never => {
     throw new TopicMismatchError(topic, `${setting} of the group ${group}`, wanted, actual)
   }
@@ -31,6 +31,8 @@ function checked(topic: string, group: string, info: ConsumerInfo): ConsumerInfo
   if (max_deliver > 0) differs('max_deliver', -1, max_deliver)
   if (deliver_subject) differs('deliver_subject', 'none', deliver_subject)
   if (filter_subject !== '' || filter_subjects.length > 0) differs('filter_subject', 'none', filter_subject || filter_subjects)
+  // What is not due yet is given out, as the server sees it: with a limit many of them would keep from coming what is.
+  if (max_ack_pending > 0) differs('max_ack_pending', -1, max_ack_pending)
   return info
 }
 

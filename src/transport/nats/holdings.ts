@@ -1,6 +1,6 @@
-import type { Msg } from '@nats-io/transport-node'
 import type { ReceivedMessage } from '../port.ts'
 import { decodeMessage, sizeOf } from './wire.ts'
+import type { Given } from './wire.ts'
 
 /** A message that the server has given to this process and that is neither acknowledged nor given back. */
 export interface Held {
@@ -9,6 +9,12 @@ export interface Held {
   /** Where the answer goes. Another one after a redelivery. */
   reply: string
   readonly message: ReceivedMessage
+}
+
+/** A message that is not to be worked on yet. */
+export interface Early {
+  readonly sequence: number
+  readonly dueMs: number
 }
 
 /** How many finished messages are remembered, to recognise them when the server gives them once more. */
@@ -49,8 +55,8 @@ export class Holdings {
     return this.#lastSequence
   }
 
-  /** Takes in what the server gives. `'finished'`: it is acknowledged already, and the server has not heard of it. */
-  arrive(message: Msg): 'new' | 'held' | 'finished' {
+  /** Takes in what the server gives, unless it is too early. `'finished'`: it is acknowledged already, and the server has not heard of it. */
+  arrive(message: Given, nowMs: number): 'new' | 'held' | 'finished' | Early {
     const reply = message.reply ?? ''
     const { sequence, nanoseconds } = deliveryOf(reply)
     if (this.#finished.has(sequence)) return 'finished'
@@ -60,7 +66,8 @@ export class Holdings {
       return 'held'
     }
     const bytes = sizeOf(message)
-    const { id, ...content } = decodeMessage(message)
+    const { id, deliverAtMs, ...content } = decodeMessage(message)
+    if (deliverAtMs > nowMs) return { sequence, dueMs: deliverAtMs }
     const received: ReceivedMessage = {
       ...content,
       // The time keeps apart what had this place before the stream was removed and made anew.

@@ -83,12 +83,13 @@ export function report(call: Call, index: number, outcome: PublishOutcome): void
 }
 
 /** @throws MessageTooLargeError, UnsupportedByTransportError */
-export function prepare(topic: Topic, message: OutgoingMessage, call: Call, index: number, maxBytes: number): Pending {
+export function prepare(topic: Topic, message: OutgoingMessage, call: Call, index: number, maxBytes: number, nowMs: number): Pending {
   const { id, key, body } = message
-  const encoded = encodeHeaders(message)
+  const encoded = encodeHeaders(message, nowMs)
   const bytes = encoded.length + body.length
   if (bytes > maxBytes) throw new MessageTooLargeError(id, bytes, { bytes: maxBytes, name: "the server's max_payload" })
-  const subject = subjectIn(topic, message.attributes['type'])
+  const type = message.attributes['type']
+  const subject = (message.delayMs ?? 0) > 0 ? subjectOf(topic.stream, type, true) : subjectIn(topic, type)
   const headers = asHeaders(encoded)
   return { call, index, id, topic, key, subject, headers, body, bytes, next: undefined, waitsUntilMs: 0, attempts: 0 }
 }

@@ -24,12 +24,22 @@ export function subjectsOf(stream: string): string {
 /** Longer than any type that a person made up. A subject is a part of one protocol line, of at most 4,096 bytes. */
 const maxTypeLength = 200
 
+/** No name becomes this one, see `escapeName`. */
+const later = '=later'
+
+/** Of messages that are given out later, which so are told from the others without looking at each. */
+export function laterSubjectsOf(stream: string): string {
+  return `${stream}.${later}.>`
+}
+
 /**
- * `<stream>.<type>`, so that others can listen to some types only. The dots of a type part tokens, as NATS is used to (`orders.com.example.placed`). It is never
- * read back: what has no type, or one that makes no subject, goes to `<stream>._`.
+ * `<stream>.<type>`, so that others can listen to some types only; `<stream>.=later.<type>` for what is given out later, since who listens without a group would
+ * get it at once. The dots of a type part tokens, as NATS is used to (`orders.com.example.placed`). It is never read back: what has no type, or one that makes no subject,
+ * goes to `<stream>._`.
  */
-export function subjectOf(stream: string, type: string | undefined): string {
-  if (!type || type.length > maxTypeLength) return `${stream}._`
+export function subjectOf(stream: string, type: string | undefined, isLater = false): string {
+  const start = isLater ? `${stream}.${later}` : stream
+  if (!type || type.length > maxTypeLength) return `${start}._`
   const tokens = type.split('.')
-  return `${stream}.${tokens.includes('') ? escapeName(type) : tokens.map(escapeName).join('.')}`
+  return `${start}.${tokens.includes('') ? escapeName(type) : tokens.map(escapeName).join('.')}`
 }

@@ -24,7 +24,10 @@ const answerTimeoutMs = 5_000
 
 /**
  * Publishes with one inbox for all answers. Messages of different keys are under way side by side, of one key one at a time. What is sent again has the same
- * id, and the server drops it when it has it.
+ * id, and the server drops it when it has it: also what a lost connection left behind somewhere and delivers after all, behind what came later of its key.
+ *
+ * Only beyond `duplicateWindowMs` such a one is stored once more, and then consumers recognise it by its id. Headers of expectation would not keep it out: the server compares them
+ * with the last message, id or sequence of the whole stream, to which all keys and publishers write at the same time, or of a subject, which stands for a type and not for a key.
  */
 export class Publisher {
   readonly #client: Client
@@ -61,12 +64,13 @@ export class Publisher {
   publish(topicName: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
     if (messages.length === 0) return Promise.resolve([])
     const topic = this.#lanes.topic(topicName)
-    const deadlineMs = this.#environment.clock.now() + this.#timeoutMs
+    const nowMs = this.#environment.clock.now()
+    const deadlineMs = nowMs + this.#timeoutMs
     const { promise, resolve } = Promise.withResolvers<readonly PublishOutcome[]>()
     const call: Call = { outcomes: Array.from({ length: messages.length }), deadlineMs, left: messages.length, resolve }
     for (const [index, message] of messages.entries()) {
       try {
-        const pending = prepare(topic, message, call, index, this.#client.maxPayloadBytes)
+        const pending = prepare(topic, message, call, index, this.#client.maxPayloadBytes, nowMs)
         if (this.#lanes.enter(pending)) this.#ready.push(pending)
       } catch (error) {
         report(call, index, { ok: false, refused: true, error: error as Error })

@@ -1,4 +1,5 @@
 import type { ConsumerInfo } from '@nats-io/jetstream'
+import type { Msg } from '@nats-io/transport-node'
 import { describeError } from '../../observability/log.ts'
 import type { Environment } from '../../observability/environment.ts'
 import { backoffMs } from '../../storage/backoff.ts'
@@ -6,8 +7,11 @@ import { TransportClosedError } from '../errors.ts'
 import type { Partition, ReceivedMessage, SubscriptionOptions } from '../port.ts'
 import type { Client } from './client.ts'
 import { findGroup, restoreGroup } from './group.ts'
+import { GivenUp } from './given-up.ts'
+import type { Held } from './holdings.ts'
 import { Holdings } from './holdings.ts'
 import { escapeName } from './names.ts'
+import { findPostponed, maxDelayMs, Postponed } from './postponed.ts'
 import { Puller } from './puller.ts'
 import { Replies } from './replies.ts'
 import { succeed } from './succession.ts'
@@ -30,6 +34,8 @@ export class Reader implements Partition {
   readonly #labels: Readonly<Record<string, string>>
   readonly #holdings: Holdings
   readonly #replies: Replies
+  readonly #postponed = new Postponed()
+  readonly #givenUp: GivenUp
   /** No more is asked for. */
   readonly #stopping = new AbortController()
   /** Nothing is held any more. */
@@ -57,6 +63,8 @@ export class Reader implements Partition {
     this.#ackWaitMs = info.config.ack_wait! / 1e6
     this.#floor = info.ack_floor.stream_seq
     revoked.addEventListener('abort', () => this.#wake(), { once: true })
+    const [{ topic, group }, holdings, arrived] = [options, this.#holdings, (): void => this.#wake()]
+    this.#givenUp = new GivenUp({ client, environment, topic, group, holdings, arrived })
     void this.#open()
     void this.#keepAlive()
   }
@@ -77,6 +85,7 @@ export class Reader implements Partition {
   async acknowledge(messages: readonly ReceivedMessage[]): Promise<void> {
     const finished = this.#holdings.finish(messages)
     if (finished.length === 0) return
+    this.#givenUp.finished(finished)
     const told = this.#replies.acknowledge(finished)
     this.#reportHeld()
     this.#pull()
@@ -87,7 +96,7 @@ export class Reader implements Partition {
   async release(messages: readonly ReceivedMessage[]): Promise<void> {
     if (this.revoked.aborted) {
       await this.stopPulling()
-      this.#replies.giveBack(this.#holdings.giveBack(messages))
+      this.#giveBack(this.#holdings.giveBack(messages))
     } else {
       this.#holdings.putBack(messages)
       this.#wake()
@@ -119,9 +128,14 @@ export class Reader implements Partition {
   /** Gives back, in order, all that is not finished. */
   async surrender(): Promise<void> {
     this.#ended.abort()
-    this.#replies.giveBack(this.#holdings.surrender())
+    this.#giveBack(this.#holdings.surrender())
     this.#reportHeld()
     if (this.#isConnected && !this.#client.connection.isClosed()) await this.#briefly(this.#client.connection.flush())
+  }
+
+  #giveBack(held: readonly Held[]): void {
+    this.#replies.giveBack(held)
+    this.#givenUp.left(held)
   }
 
   async #stopPulling(): Promise<void> {
@@ -129,6 +143,7 @@ export class Reader implements Partition {
     const puller = this.#puller
     this.#puller = undefined
     this.#stopping.abort()
+    this.#givenUp.stop()
     await puller?.end()
     if (!this.#isConnected) return
     // A server of 2.9 loses a message that is given back while it still has requests of somebody who has left. Asked about the group it clears them away.
@@ -160,16 +175,19 @@ export class Reader implements Partition {
         const info = await findGroup(client, topic, group)
         if (!info) {
           log('error', 'the group was removed while it was consumed from, and is made anew', { topic, group })
+          this.#postponed.clear()
           await restoreGroup(client, topic, group, this.#floor, this.#ackWaitMs)
         } else {
           this.#floor = info.ack_floor.stream_seq
           this.#ackWaitMs = info.config.ack_wait! / 1e6
           const [holdings, ackWaitMs, { signal }] = [this.#holdings, this.#ackWaitMs, this.#stopping]
+          await this.#lookForPostponed(info)
           const tooNew = (): number => holdings.gatedCount - holdings.gatedUpTo(info.delivered.stream_seq)
           const room = (): number => this.#options.maxMessages - holdings.count + tooNew()
+          const postponed = (): number => this.#postponed.count(clock.now())
           const ask = (): Promise<ConsumerInfo | undefined> => findGroup(client, topic, group)
           const passedOn = (): void => this.#wake()
-          await succeed({ holdings, puller, info, ask, room, passedOn, ackWaitMs, clock, signal, isCurrent })
+          await succeed({ holdings, puller, info, postponed, ask, room, passedOn, ackWaitMs, clock, signal, isCurrent })
         }
         if (!isCurrent()) return
         this.#isFlowing = true
@@ -186,19 +204,37 @@ export class Reader implements Partition {
     }
   }
 
+  /** Only what is not put off has to be waited for. Who does not find out waits for both. */
+  async #lookForPostponed(info: ConsumerInfo): Promise<void> {
+    const { clock, log } = this.#environment
+    if (info.num_ack_pending <= this.#holdings.count + this.#postponed.count(clock.now())) return
+    try {
+      await findPostponed(this.#client, this.topic, info, this.#postponed, clock)
+    } catch (error) {
+      log('debug', 'which messages are for later is not known', { ...this.#labels, error: describeError(error) })
+    }
+  }
+
   #newPuller(): Puller {
     const { topic, group } = this.#options
     const events = {
-      message: (message: Parameters<Holdings['arrive']>[0]) => {
-        this.#refusals = 0
-        const arrived = this.#holdings.arrive(message)
-        if (arrived === 'finished') this.#replies.acknowledgeAgain(message.reply ?? '')
-        else if (this.#isFlowing) this.#wake()
-      },
+      message: (message: Msg) => this.#arrive(message),
       changed: () => this.#pull(),
       refused: (code: number, description: string) => this.#refused(code, description),
     }
     return new Puller(this.#client, escapeName(topic), escapeName(group), events, () => this.#environment.clock.now())
+  }
+
+  #arrive(message: Msg): void {
+    this.#refusals = 0
+    const nowMs = this.#environment.clock.now()
+    const reply = message.reply ?? ''
+    const arrived = this.#holdings.arrive(message, nowMs)
+    if (typeof arrived === 'object') {
+      this.#postponed.note(arrived.sequence, arrived.dueMs)
+      this.#replies.postpone(reply, Math.min(arrived.dueMs - nowMs, maxDelayMs))
+    } else if (arrived === 'finished') this.#replies.acknowledgeAgain(reply)
+    else if (this.#isFlowing) this.#wake()
   }
 
   /** Two requests of half the room each: while one is served, the other waits at the server. */

@@ -46,6 +46,11 @@ export class Replies {
     for (const { reply } of messages) this.#say(reply, notFinished)
   }
 
+  /** The server gives it out again when this time has passed. */
+  postpone(reply: string, delayMs: number): void {
+    this.#say(reply, `${notFinished} {"delay":${Math.ceil(delayMs) * 1e6}}`)
+  }
+
   keep(messages: readonly Held[]): void {
     for (const { reply } of messages) this.#say(reply, inProgress)
   }

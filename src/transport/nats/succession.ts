@@ -16,6 +16,8 @@ export interface Succession {
   readonly ackWaitMs: number
   readonly clock: Clock
   readonly signal: AbortSignal
+  /** Messages that were given back for later: it is known that they do not come. */
+  postponed(): number
   /** How the group stands now. */
   ask(): Promise<ConsumerInfo | undefined>
   /** How many messages more may be held, beside those that are held back as too new. */
@@ -34,9 +36,9 @@ export interface Succession {
  * Where other processes of the group are alive, what they hold does not come, and a process that joins them begins after `ackWaitMs`.
  */
 export async function succeed(succession: Succession): Promise<void> {
-  const { holdings, info, ackWaitMs, clock, signal, ask, room, isCurrent, passedOn } = succession
+  const { holdings, info, ackWaitMs, clock, signal, postponed, ask, room, isCurrent, passedOn } = succession
   const horizon = info.delivered.stream_seq
-  let missing = info.num_ack_pending - holdings.count
+  let missing = info.num_ack_pending - holdings.count - postponed()
   if (missing <= 0) return
   holdings.closeGate()
   try {
@@ -49,7 +51,7 @@ export async function succeed(succession: Succession): Promise<void> {
       await clock.sleep(Math.min(stepMs, Math.max(deadlineMs - clock.now(), 1)), signal)
       if (!isCurrent()) return
       // Of what was missing, others may have finished some.
-      missing = ((await ask())?.num_ack_pending ?? 0) - (holdings.count - holdings.gatedUpTo(horizon))
+      missing = ((await ask())?.num_ack_pending ?? 0) - (holdings.count - holdings.gatedUpTo(horizon)) - postponed()
     }
     // Everything is given out anew by now that nobody keeps for himself, but perhaps more than there is room for.
     while (isCurrent() && missing > 0) {

@@ -7,6 +7,8 @@ import type { OutgoingMessage, WireMessage } from '../port.ts'
 
 const keyHeader = 'headwater-key'
 const idHeader = 'headwater-id'
+/** Before when the message is to be given to nobody, in milliseconds since 1970. */
+export const deliverAtHeader: string = 'headwater-deliver-at'
 /** All headers that NATS cannot carry as they are, as percent-encoded JSON. */
 const headersHeader = 'headwater-headers'
 const reserved = /^(?:nats-|ce-|headwater-)|^content-type$/i
@@ -17,14 +19,15 @@ const control = /[\0-\x1f\x7f]/
 const utf8 = new TextEncoder()
 
 /**
- * The header block of a message, as it stands on the wire: the client's own headers compare each name with all others.
+ * The header block of a message that is sent now, as it stands on the wire: the client's own headers compare each name with all others.
  * @throws UnsupportedByTransportError for an attribute that CloudEvents does not allow
  */
-export function encodeHeaders({ id, key, attributes, headers }: OutgoingMessage): Uint8Array {
+export function encodeHeaders({ id, key, attributes, headers, delayMs = 0 }: OutgoingMessage, nowMs: number): Uint8Array {
   const plainId = id !== '' && isPlainValue(id)
   let block = `NATS/1.0\r\nNats-Msg-Id: ${plainId ? id : escapeText(id)}\r\n`
   if (!plainId) block += `${idHeader}: ${escapeText(id)}\r\n`
   if (key !== undefined) block += `${keyHeader}: ${escapeText(key)}\r\n`
+  if (delayMs > 0) block += `${deliverAtHeader}: ${Math.ceil(nowMs + delayMs)}\r\n`
   let isCloudEvent = false
   for (const name in attributes) {
     if (!attributeName.test(name)) throw new UnsupportedByTransportError(`NATS cannot carry an attribute named ${JSON.stringify(name)}`)
@@ -43,16 +46,22 @@ export function encodeHeaders({ id, key, attributes, headers }: OutgoingMessage)
   return utf8.encode(`${block}\r\n`)
 }
 
+/** What of a message is needed. */
+export type Given = Pick<Msg, 'subject' | 'reply' | 'headers' | 'data'>
+
 export interface DecodedMessage extends WireMessage {
   /** Undefined when the producer gave none. */
   readonly id: string | undefined
+  /** 0: at any time. */
+  readonly deliverAtMs: number
 }
 
 /** A message of anybody's. Headers that make no sense are left out, the body is always there. */
-export function decodeMessage(message: Msg): DecodedMessage {
+export function decodeMessage(message: Given): DecodedMessage {
   let id: string | undefined
   let key: string | undefined
   let contentType: string | undefined
+  let deliverAtMs = 0
   const attributes: Record<string, string> = {}
   const headers: Record<string, string> = {}
   for (const [rawName, value] of headersOf(message)) {
@@ -62,15 +71,16 @@ export function decodeMessage(message: Msg): DecodedMessage {
     else if (kind === 'msg-id') id ??= value
     else if (kind === 'key') key = unescapeText(value)
     else if (kind === 'id') id = unescapeText(value)
+    else if (kind === 'deliver-at') deliverAtMs = Number(value) || 0
     else if (kind === 'content-type') contentType = unescapeText(value)
     else if (kind === 'headers') Object.assign(headers, readHeaders(value))
   }
   if (contentType !== undefined) headers['content-type'] ??= contentType
-  return { id, key, attributes, headers, body: message.data }
+  return { id, key, deliverAtMs, attributes, headers, body: message.data }
 }
 
 interface Place {
-  readonly kind: 'attribute' | 'header' | 'id' | 'msg-id' | 'key' | 'content-type' | 'headers' | 'none'
+  readonly kind: 'attribute' | 'header' | 'id' | 'msg-id' | 'key' | 'deliver-at' | 'content-type' | 'headers' | 'none'
   readonly name: string
 }
 
@@ -92,6 +102,7 @@ function findPlace(rawName: string, lowerCase: string): Place {
   if (lowerCase === 'nats-msg-id') return { kind: 'msg-id', name: lowerCase }
   if (lowerCase === keyHeader) return { kind: 'key', name: lowerCase }
   if (lowerCase === idHeader) return { kind: 'id', name: lowerCase }
+  if (lowerCase === deliverAtHeader) return { kind: 'deliver-at', name: lowerCase }
   if (lowerCase === headersHeader) return { kind: 'headers', name: lowerCase }
   if (lowerCase === 'content-type') return { kind: 'header', name: lowerCase }
   // Assigned to an object it would be no header.
@@ -105,7 +116,7 @@ const firstLine = 'NATS/1.0\r\n'
  * Read from the bytes that stand before the body: the client's own headers compare each name with all others, which takes longer than all else here. It parses
  * them when they are first asked for, and throws at names that it does not allow.
  */
-function headersOf(message: Msg): Iterable<readonly [string, string]> {
+function headersOf(message: Given): Iterable<readonly [string, string]> {
   const text = headerBlockOf(message)
   if (text !== undefined) return parseHeaders(text)
   try {
@@ -116,7 +127,7 @@ function headersOf(message: Msg): Iterable<readonly [string, string]> {
 }
 
 /** Undefined where it is not where it should be. */
-function headerBlockOf(message: Msg): string | undefined {
+function headerBlockOf(message: Given): string | undefined {
   const { buffer, byteOffset, byteLength } = message.data
   const size = sizeOf(message) - Buffer.byteLength(message.subject) - Buffer.byteLength(message.reply ?? '') - byteLength
   if (size < firstLine.length || size > byteOffset) return undefined
@@ -141,7 +152,7 @@ function parseHeaders(text: string): ReadonlyMap<string, string> {
 }
 
 /** As the server counts it against the bytes that were asked for. */
-export function sizeOf(message: Msg): number {
+export function sizeOf(message: Given): number {
   const size: unknown = 'size' in message && typeof message.size === 'function' ? message.size() : undefined
   return typeof size === 'number' ? size : message.data.length
 }

@@ -77,6 +77,22 @@ export class SqsClient {
     return this.#call((options) => this.#client.send(new this.#sdk.ChangeMessageVisibilityBatchCommand(input), options))
   }
 
+  setQueueAttributes(input: Sdk.SetQueueAttributesCommandInput): Promise<Sdk.SetQueueAttributesCommandOutput> {
+    return this.#call((options) => this.#client.send(new this.#sdk.SetQueueAttributesCommand(input), options))
+  }
+
+  startMessageMoveTask(input: Sdk.StartMessageMoveTaskCommandInput): Promise<Sdk.StartMessageMoveTaskCommandOutput> {
+    return this.#call((options) => this.#client.send(new this.#sdk.StartMessageMoveTaskCommand(input), options))
+  }
+
+  listMessageMoveTasks(input: Sdk.ListMessageMoveTasksCommandInput): Promise<Sdk.ListMessageMoveTasksCommandOutput> {
+    return this.#call((options) => this.#client.send(new this.#sdk.ListMessageMoveTasksCommand(input), options))
+  }
+
+  cancelMessageMoveTask(input: Sdk.CancelMessageMoveTaskCommandInput): Promise<Sdk.CancelMessageMoveTaskCommandOutput> {
+    return this.#call((options) => this.#client.send(new this.#sdk.CancelMessageMoveTaskCommand(input), options))
+  }
+
   destroy(): void {
     if (this.#isOwned) this.#client.destroy()
   }

@@ -13,6 +13,8 @@ import type {
   TransportConnection,
 } from '../port.ts'
 import type { SqsClient } from './client.ts'
+import { watchDeadLetters } from './dead-letter-watch.ts'
+import { maxDelayMsOf } from './delay.ts'
 import { GroupQueue } from './group-queue.ts'
 import { Publisher } from './publisher.ts'
 import { Queues } from './queues.ts'
@@ -40,7 +42,7 @@ export class SqsConnection implements TransportConnection {
       maxMessageBytes: maxBytes,
       deduplicates: settings.fifo,
       priorities: false,
-      maxDelayMs: 0,
+      maxDelayMs: maxDelayMsOf(settings.fifo),
     }
     this.#client = client
     this.#settings = settings
@@ -72,8 +74,11 @@ export class SqsConnection implements TransportConnection {
     const queue = new GroupQueue(url, this.#client, fifo, visibilityTimeoutSec)
     const subscription = new SqsSubscription(options, queue, this.#settings, this.#environment)
     this.#subscriptions.add(subscription)
+    const ended = new AbortController()
+    if (this.#settings.maxReceiveCount !== undefined) this.#watchDeadLetters(options, AbortSignal.any([ended.signal, this.#closed.signal]))
     return {
       close: async () => {
+        ended.abort()
         await subscription.close()
         this.#subscriptions.delete(subscription)
       },
@@ -109,6 +114,10 @@ export class SqsConnection implements TransportConnection {
     const url = await translated(what, () => this.#queues.ensureGroup(topic, group, startAt))
     this.#publisher.addQueue(topic, url)
     return url
+  }
+
+  #watchDeadLetters({ topic, group }: SubscriptionOptions, signal: AbortSignal): void {
+    void watchDeadLetters(topic, group, () => this.#queues.countDeadLetters(topic, group), this.#environment, signal)
   }
 
   #assertOpen(): void {

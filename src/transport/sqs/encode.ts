@@ -15,10 +15,10 @@ export interface EncodedMessage {
 /**
  * A CloudEvent has more attributes than SQS allows, and its protocol binding for SQS does not exist. So it is sent in structured mode, one JSON object that every CloudEvents
  * library reads, with the attribute `content-type` saying so. Everything else is sent as it is: text as the body, bytes as an attribute of type Binary (Base64
- * would make a third more of them), headers as attributes.
+ * would make a third more of them), headers as attributes. How it is put off, see delay.ts.
  */
-export function encode(message: OutgoingMessage, fifo: boolean): EncodedMessage {
-  const { id, key, headers } = message
+export function encode(message: OutgoingMessage, fifo: boolean, nowMs: number): EncodedMessage {
+  const { id, key, headers, delayMs = 0 } = message
   const bytes = Buffer.from(message.body.buffer, message.body.byteOffset, message.body.byteLength)
   const isEvent = Object.keys(message.attributes).length > 0
   const { body, event } = isEvent
@@ -33,13 +33,18 @@ export function encode(message: OutgoingMessage, fifo: boolean): EncodedMessage 
   const frame: Frame = {
     id,
     ...(key !== undefined && { key }),
+    ...(fifo && delayMs > 0 && { deliverAtMs: Math.ceil(nowMs + delayMs) }),
     ...(left && { headers: left }),
     ...(isBinary && { body: bytes.length === 0 ? 'empty' : 'binary' }),
     ...(event && { event }),
   }
   attributes[frameAttribute] = text(toFitJson(frame))
 
-  const entry = { MessageBody: body ?? '-', MessageAttributes: attributes, ...(fifo && fifoIds(id, key)) }
+  const entry = {
+    MessageBody: body ?? '-',
+    MessageAttributes: attributes,
+    ...(fifo ? fifoIds(id, delayMs > 0 ? undefined : key) : delaySeconds(delayMs)),
+  }
   return { entry, bytes: sizeOf(entry.MessageBody, attributes) }
 }
 
@@ -91,7 +96,12 @@ function isPlaceable(name: string, value: string): boolean {
   return name.length <= 256 && /^[\w-]+(\.[\w-]+)*$/.test(name) && !/^(aws|amazon)\./i.test(name) && name !== '__proto__'
 }
 
-/** The key is the message group; whoever has none is a group of its own, held up by nobody. */
+/** SQS counts whole seconds; 0 is not said, so that the queue's own setting holds. */
+function delaySeconds(delayMs: number): Pick<SendMessageBatchRequestEntry, 'DelaySeconds'> {
+  return delayMs > 0 ? { DelaySeconds: Math.ceil(delayMs / 1_000) } : {}
+}
+
+/** The key is the message group; whoever has none, or is put off and would hold up its key, is a group of its own, held up by nobody. */
 function fifoIds(id: string, key: string | undefined): Pick<SendMessageBatchRequestEntry, 'MessageGroupId' | 'MessageDeduplicationId'> {
   const MessageDeduplicationId = asFifoId(id)
   return { MessageDeduplicationId, MessageGroupId: key === undefined ? MessageDeduplicationId : asFifoId(key) }

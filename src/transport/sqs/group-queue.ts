@@ -1,5 +1,6 @@
 import type { BatchResultErrorEntry, Message } from '@aws-sdk/client-sqs'
 import type { SqsClient } from './client.ts'
+import { maxHiddenSec } from './delay.ts'
 import { isEntryRefusal, isRefusal } from './failure.ts'
 import type { Held } from './held.ts'
 import { maxEntries } from './wire.ts'
@@ -11,6 +12,12 @@ export interface Told {
   readonly failed: readonly Held[]
   /** SQS does not know them any more as this process's: their time was up, or they are finished. */
   readonly lost: readonly Held[]
+}
+
+/** A message that came before it is due. */
+export interface Early {
+  readonly receiptHandle: string
+  readonly hiddenMs: number
 }
 
 /** The queue of one group, as its consumer uses it. */
@@ -50,6 +57,16 @@ export class GroupQueue {
   /** Hides messages for the whole time once more. */
   keepHidden(messages: readonly Held[]): Promise<Told> {
     return this.#changeVisibility(messages, this.#visibilityTimeoutSec)
+  }
+
+  /** Hides messages that nobody holds until they are due. At most ten. Should it fail they come again, and are hidden then. */
+  async hide(messages: readonly Early[]): Promise<void> {
+    const Entries = messages.map(({ receiptHandle, hiddenMs }, index) => ({
+      Id: String(index),
+      ReceiptHandle: receiptHandle,
+      VisibilityTimeout: Math.min(Math.ceil(hiddenMs / 1_000), maxHiddenSec),
+    }))
+    await this.#client.changeVisibilityBatch({ QueueUrl: this.url, Entries }).catch(() => undefined)
   }
 
   /** Last ones first: when the first message of a key can be seen again, so can all behind it. */

@@ -2,7 +2,12 @@ import type { SQSClient, SQSClientConfig } from '@aws-sdk/client-sqs'
 import type { Transport } from '../port.ts'
 import { openClient } from './client.ts'
 import { SqsConnection } from './connection.ts'
+import type { SqsRedrive } from './redrive.ts'
 import { resolveSettings } from './settings.ts'
+
+export { sqsDeadLetters } from './dead-letters.ts'
+export type { SqsDeadLetters, SqsMove } from './dead-letters.ts'
+export type { SqsRedrive } from './redrive.ts'
 
 export interface SqsOptions {
   /** Where the service is, for a VPC endpoint or another server that speaks its protocol. Default: Amazon's, of the region. */
@@ -24,7 +29,8 @@ export interface SqsOptions {
   readonly publishTimeoutMs?: number
   /**
    * Lets several messages of one key travel in one request: up to ten times as fast where there are few keys. But SQS judges each message of a request by itself, and
-   * when it could not take one for a passing reason and took the next, the two have changed places. Default: false, one message of a key at a time.
+   * when it could not take one for a passing reason and took the next, the two have changed places; FIFO queues are no exception, and nobody can take back what a queue has, since
+   * only who receives a message may delete it. Default: false, one message of a key at a time.
    */
   readonly batchSameKey?: boolean
   /** How long a request waits for messages, 0 to 20. A longer time costs fewer requests; closing a subscription takes as long at most. Default: 5. */
@@ -39,6 +45,13 @@ export interface SqsOptions {
    * no publisher with the same setting misses it. Default: 2,000.
    */
   readonly queueCacheMs?: number
+  /**
+   * Lets SQS itself put a message aside that was given out very often, into the queue `<that of the group>--dlq`, which is made with the group's; a group that has another policy is a
+   * `topic-mismatch`. Headwater counts attempts in the store, and finds out there what kills a process; this is a last net under a message that ends every process before anything
+   * can be written down. What is put aside is taken out of the order of its
+   * key. See `sqsDeadLetters`; the metric `headwater_transport_dead_letters` says how many there are. Default: off, nothing is put aside.
+   */
+  readonly redrive?: SqsRedrive
 }
 
 /**
@@ -55,8 +68,11 @@ export interface SqsOptions {
  * Order: `'group'`, the key being the message group (a message without a key is a group of its own); with `fifo: false`, `'none'`. A message is at most 1 MiB. A
  * CloudEvent is sent in structured mode, see encode.ts; what other programs sent is read however it comes, see decode.ts.
  *
+ * A message can be put off: by 15 minutes in a standard queue, in whole seconds; by 12 hours in a FIFO queue, by the clocks of publisher and consumer, where it is out of order with
+ * its key, and in flight: of those Amazon allows 120,000 a queue.
+ *
  * It needs the permissions SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility, GetQueueUrl, GetQueueAttributes and ListQueues, and, to
- * make topics and groups, CreateQueue.
+ * make topics and groups, CreateQueue; with `redrive`, SetQueueAttributes.
  * @throws InvalidDefinitionError when an option is out of its range
  */
 export function sqs(options: SqsOptions = {}): Transport {

@@ -40,7 +40,7 @@ export class Publisher {
     const call = new PublishCall(messages.length, beganMs + this.#settings.publishTimeoutMs)
     const deliveries: Delivery[] = []
     for (const [index, message] of messages.entries()) {
-      const encoded = encode(message, this.#settings.fifo)
+      const encoded = encode(message, this.#settings.fifo, beganMs)
       if (encoded.bytes > maxBytes) call.settle(index, tooLarge(message.id, encoded.bytes))
       else deliveries.push(new Delivery(message, encoded, call, index))
     }

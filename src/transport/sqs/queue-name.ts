@@ -4,10 +4,11 @@ import type { SqsSettings } from './settings.ts'
 /** Amazon's limit, with `.fifo`. */
 const maxNameLength = 80
 const separator = '--'
+const deadLettersEnd = `${separator}dlq`
 /** What the longest topic leaves to its groups: a hash, and something to read before it. */
 const roomForGroup = 25
 
-/** Names of the queues that make up a topic: its own, and one a group. */
+/** Names of the queues that make up a topic: its own, one a group, and perhaps one for what SQS puts aside of the group. */
 export class QueueNames {
   readonly #prefix: string
   readonly #suffix: string
@@ -23,8 +24,12 @@ export class QueueNames {
   }
 
   group(topic: string, group: string): string {
-    const start = this.groupsStart(topic)
-    return `${start}${fit(encode(group), maxNameLength - start.length - this.#suffix.length)}${this.#suffix}`
+    return this.#ofGroup(topic, group, '')
+  }
+
+  /** Where SQS puts aside what a group was given too often. */
+  deadLetters(topic: string, group: string): string {
+    return this.#ofGroup(topic, group, deadLettersEnd)
   }
 
   /** How the names of all queues of the topic's groups start, and of nobody else's. */
@@ -32,9 +37,18 @@ export class QueueNames {
     return `${this.#stem(topic)}${separator}`
   }
 
-  /** Whether the queue is of the kind that is in use here: a topic may have been moved from standard to FIFO queues. */
-  isOurs(queueUrl: string): boolean {
-    return queueUrl.endsWith('.fifo') === (this.#suffix !== '')
+  /**
+   * Whether the queue, whose name starts as those of the topic's groups, is that of a group, and of the kind that is in use here: a topic may have been moved from standard to FIFO
+   * queues. What a group is called never holds the separator.
+   */
+  isOfGroup(topic: string, queueUrl: string): boolean {
+    const name = queueUrl.slice(queueUrl.lastIndexOf('/') + 1)
+    return name.endsWith('.fifo') === (this.#suffix !== '') && !name.slice(this.groupsStart(topic).length).includes(separator)
+  }
+
+  #ofGroup(topic: string, group: string, end: string): string {
+    const start = this.groupsStart(topic)
+    return `${start}${fit(encode(group), maxNameLength - start.length - end.length - this.#suffix.length)}${end}${this.#suffix}`
   }
 
   #stem(topic: string): string {

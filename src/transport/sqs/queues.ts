@@ -5,6 +5,8 @@ import type { StartAt, TopicSpec } from '../port.ts'
 import type { SqsClient } from './client.ts'
 import { isRefusal } from './failure.ts'
 import { QueueNames } from './queue-name.ts'
+import type { RedrivePolicy } from './redrive.ts'
+import { deadLettersKeptSec, hasPolicy } from './redrive.ts'
 import type { Retry } from './retry.ts'
 import type { SqsSettings } from './settings.ts'
 
@@ -26,6 +28,8 @@ const inherited: readonly QueueAttributeName[] = [
   'SqsManagedSseEnabled',
   'VisibilityTimeout',
 ]
+
+const encryption: readonly QueueAttributeName[] = ['KmsDataKeyReusePeriodSeconds', 'KmsMasterKeyId', 'SqsManagedSseEnabled']
 
 /** The queues that topics and groups are made of. */
 export class Queues {
@@ -71,12 +75,42 @@ export class Queues {
     if (topicUrl === undefined) throw new UnknownTopicError('sqs', topic)
     const queue = this.#names.group(topic, group)
     const found = await this.#find(queue)
-    if (found !== undefined) return found
+    const redrive = await this.#ensureDeadLetters(topic, group, topicUrl)
+    if (found !== undefined) {
+      if (redrive) await this.#ensureRedrive(topic, group, found, redrive)
+      return found
+    }
     const template = await this.#attributesOf(topicUrl)
-    const url = await this.#create(queue, Object.fromEntries(inherited.flatMap((name) => (template[name] ? [[name, template[name]]] : []))))
+    const url = await this.#create(queue, { ...pick(template, inherited), ...(redrive && { RedrivePolicy: JSON.stringify(redrive) }) })
     // Publishers that have just looked do not know the queue yet. When they look again they will.
     await this.#clock.sleep(this.#settings.queueCacheMs)
     return url
+  }
+
+  /** Undefined when SQS is to put nothing aside. */
+  async #ensureDeadLetters(topic: string, group: string, topicUrl: string): Promise<RedrivePolicy | undefined> {
+    const { maxReceiveCount } = this.#settings
+    if (maxReceiveCount === undefined) return undefined
+    const queue = this.#names.deadLetters(topic, group)
+    const found = await this.#find(queue)
+    const make = async (): Promise<string> => {
+      const attributes = { ...pick(await this.#attributesOf(topicUrl), encryption), MessageRetentionPeriod: String(deadLettersKeptSec) }
+      return this.#create(queue, attributes)
+    }
+    return { deadLetterTargetArn: await this.#arnOf(found ?? (await make())), maxReceiveCount }
+  }
+
+  async #ensureRedrive(topic: string, group: string, QueueUrl: string, redrive: RedrivePolicy): Promise<void> {
+    const { RedrivePolicy: actual } = await this.#attributesOf(QueueUrl)
+    if (hasPolicy(topic, group, actual, redrive)) return
+    await this.#retry(() => this.#client.setQueueAttributes({ QueueUrl, Attributes: { RedrivePolicy: JSON.stringify(redrive) } }))
+  }
+
+  /** What SQS calls the queue of a group, and the one for what it puts aside. @throws UnknownTopicError */
+  async arnsOf(topic: string, group: string): Promise<{ readonly source: string; readonly destination: string }> {
+    const source = existing(await this.#find(this.#names.deadLetters(topic, group)), topic, `${group} whose messages are put aside`)
+    const destination = existing(await this.#find(this.#names.group(topic, group)), topic, group)
+    return { source: await this.#arnOf(source), destination: await this.#arnOf(destination) }
   }
 
   /**
@@ -89,7 +123,7 @@ export class Queues {
     for (let NextToken: string | undefined, isFirst = true; isFirst || NextToken; isFirst = false) {
       const input = { QueueNamePrefix, MaxResults: 1_000, ...(NextToken && { NextToken }) }
       const page = await this.#retry(() => this.#client.listQueues(input))
-      urls.push(...(page.QueueUrls ?? []).filter((url) => this.#names.isOurs(url)))
+      urls.push(...(page.QueueUrls ?? []).filter((url) => this.#names.isOfGroup(topic, url)))
       NextToken = page.NextToken
     }
     if (urls.length === 0 && (await this.#find(this.#names.topic(topic))) === undefined) throw new UnknownTopicError('sqs', topic)
@@ -102,8 +136,15 @@ export class Queues {
 
   /** Approximate, as SQS says itself. */
   async countMessages(topic: string, group: string): Promise<number> {
-    const url = await this.#find(this.#names.group(topic, group))
-    if (url === undefined) throw new UnknownTopicError('sqs', `${topic} with the group ${group}`)
+    return this.#count(existing(await this.#find(this.#names.group(topic, group)), topic, group))
+  }
+
+  /** The same of what SQS has put aside. */
+  async countDeadLetters(topic: string, group: string): Promise<number> {
+    return this.#count(existing(await this.#find(this.#names.deadLetters(topic, group)), topic, `${group} whose messages are put aside`))
+  }
+
+  async #count(url: string): Promise<number> {
     const attributes = await this.#attributesOf(url)
     return (['', 'NotVisible', 'Delayed'] as const)
       .map((kind) => Number(attributes[`ApproximateNumberOfMessages${kind}`] ?? 0))
@@ -113,6 +154,12 @@ export class Queues {
   async #attributesOf(QueueUrl: string): Promise<QueueAttributes> {
     const { Attributes } = await this.#retry(() => this.#client.getQueueAttributes({ QueueUrl, AttributeNames: ['All'] }))
     return Attributes ?? {}
+  }
+
+  async #arnOf(url: string): Promise<string> {
+    const { QueueArn } = await this.#attributesOf(url)
+    if (QueueArn === undefined) throw new Error(`SQS does not say what it calls the queue ${url}`)
+    return QueueArn
   }
 
   async #create(QueueName: string, attributes: Readonly<Record<string, string>>): Promise<string> {
@@ -139,6 +186,16 @@ export class Queues {
     const { QueueUrls = [] } = await this.#retry(() => this.#client.listQueues({ QueueNamePrefix: QueueName }))
     return QueueUrls.find((url) => url.endsWith(`/${QueueName}`))
   }
+}
+
+function pick(attributes: QueueAttributes, names: readonly QueueAttributeName[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (attributes[name] ? [[name, attributes[name]]] : [])))
+}
+
+/** @throws UnknownTopicError */
+function existing(url: string | undefined, topic: string, group: string): string {
+  if (url === undefined) throw new UnknownTopicError('sqs', `${topic} with the group ${group}`)
+  return url
 }
 
 /** Settings that are JSON, such as a redrive policy, may come back with other spaces. */

@@ -2,7 +2,8 @@ import type { Message } from '@aws-sdk/client-sqs'
 import { randomUUID } from 'node:crypto'
 import type { Environment } from '../../observability/environment.ts'
 import { decode } from './decode.ts'
-import type { GroupQueue } from './group-queue.ts'
+import { dueMsOf } from './delay.ts'
+import type { Early, GroupQueue } from './group-queue.ts'
 import type { Held, HeldMessages } from './held.ts'
 import { pause } from './retry.ts'
 import type { SqsSettings } from './settings.ts'
@@ -77,8 +78,9 @@ export class Receiver {
   }
 
   /**
-   * Asks no more, and waits for what was asked for. A request that was given up instead would go on at the service, take messages and lose them for as long as
-   * they are hidden.
+   * Asks no more, and waits for what was asked for. A request that was given up instead would go on at the service, take messages and hide them from everybody: ElasticMQ and
+   * fauxqs, tried, give what is sent next to the request whose connection was closed, and FIFO queues nothing more of its key. To ask once more with its `attempt`
+   * helps only after it has ended, which is when it would have ended anyhow.
    */
   async stop(): Promise<void> {
     this.#stopped.abort()
@@ -98,8 +100,11 @@ export class Receiver {
     try {
       const messages = await this.#receive(count)
       this.#asked -= count
-      if (messages.length > 0) this.#taker.take(this.#hold(messages))
+      const nowMs = this.#environment.clock.now()
+      const due = messages.filter((message) => dueMsOf(message) <= nowMs)
+      if (due.length > 0) this.#taker.take(this.#hold(due))
       this.#wantedPolls = messages.length > 0 ? Math.min(this.#wantedPolls + 1, maxPolls) : 1
+      if (due.length < messages.length) await this.#queue.hide(messages.flatMap((message) => earlyOf(message, nowMs)))
     } catch {
       this.#asked -= count
     }
@@ -134,4 +139,9 @@ export class Receiver {
     this.#averageBytes = Math.max(1, this.#averageBytes === 0 ? bytes : (this.#averageBytes + bytes) / 2)
     return batch
   }
+}
+
+function earlyOf(message: Message, nowMs: number): readonly Early[] {
+  const hiddenMs = dueMsOf(message) - nowMs
+  return hiddenMs > 0 ? [{ receiptHandle: message.ReceiptHandle ?? '', hiddenMs }] : []
 }

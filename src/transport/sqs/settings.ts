@@ -10,6 +10,8 @@ export interface SqsSettings {
   readonly waitTimeSec: number
   readonly visibilityTimeoutSec: number
   readonly queueCacheMs: number
+  /** After how many times SQS puts a message aside. Undefined: never. */
+  readonly maxReceiveCount: number | undefined
 }
 
 export function resolveSettings(options: SqsOptions): SqsSettings {
@@ -24,6 +26,7 @@ export function resolveSettings(options: SqsOptions): SqsSettings {
     waitTimeSec: inRange('waitTimeSec', options.waitTimeSec ?? 5, 0, 20),
     visibilityTimeoutSec: inRange('visibilityTimeoutSec', options.visibilityTimeoutSec ?? 30, 2, 43_200),
     queueCacheMs: inRange('queueCacheMs', options.queueCacheMs ?? 2_000, 0, 600_000),
+    maxReceiveCount: options.redrive && inRange('redrive.maxReceiveCount', options.redrive.maxReceiveCount ?? 1_000, 10, 1_000),
   }
 }
 

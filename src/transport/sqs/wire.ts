@@ -5,6 +5,8 @@
 export interface Frame {
   readonly id: string
   readonly key?: string
+  /** In a FIFO queue: before when it is to be given to nobody, in milliseconds since 1970. */
+  readonly deliverAtMs?: number
   /** Headers that could not be attributes of their own: too many, or with names or values that SQS does not take. */
   readonly headers?: Readonly<Record<string, string>>
   /** The body is empty, which SQS does not take; or binary, and in the attribute `headwater-body`. Otherwise it is as it is. */

@@ -24,4 +24,5 @@ test('types part into tokens at their dots, and what makes no subject has none o
   expect(subjectOf('orders', 'com.example.order placed')).toBe('orders.com.example.order=20placed')
   expect(subjectOf('orders', 'a..b>')).toBe('orders.a=2E=2Eb=3E')
   for (const none of [undefined, '', 'x'.repeat(5_000)]) expect(subjectOf('orders', none)).toBe('orders._')
+  expect(subjectOf('orders', 'a.b', true)).toBe('orders.=later.a.b')
 })

@@ -22,7 +22,7 @@ function outgoing(given: Partial<OutgoingMessage> = {}): OutgoingMessage {
 
 /** As the service gives out what was sent to it. */
 function received(message: OutgoingMessage): Message {
-  const { MessageBody, MessageAttributes, MessageGroupId, MessageDeduplicationId } = encode(message, true).entry
+  const { MessageBody, MessageAttributes, MessageGroupId, MessageDeduplicationId } = encode(message, true, 0).entry
   const Attributes = { MessageGroupId: MessageGroupId!, MessageDeduplicationId: MessageDeduplicationId!, SentTimestamp: '1795273081225' }
   return { MessageId: 'broker-1', Body: MessageBody!, MessageAttributes: MessageAttributes!, Attributes }
 }
@@ -79,6 +79,7 @@ describe('what this adapter sends', () => {
     const { entry } = encode(
       outgoing({ id: 'a b', key: 'x'.repeat(300), attributes: { ...attributes, subject: '\uFFFE\u0001' }, headers }),
       true,
+      0,
     )
     expect(entry.MessageBody).toMatch(/^[\t\n\r\u0020-\uD7FF\uE000-\uFFFD]+$/)
     expect(entry.MessageGroupId).toMatch(/^[!-~]{1,128}$/)
@@ -91,7 +92,7 @@ describe('what this adapter sends', () => {
   test('is a CloudEvent in structured mode, which the library of the CloudEvents project reads', () => {
     const data = { total: 12.5, items: ['żółć'] }
     const headers = { 'content-type': 'application/json', traceparent: '00-a-b-01' }
-    const { entry } = encode(outgoing({ attributes, headers, body: Buffer.from(JSON.stringify(data)) }), true)
+    const { entry } = encode(outgoing({ attributes, headers, body: Buffer.from(JSON.stringify(data)) }), true, 0)
     expect(entry.MessageAttributes).toMatchObject({
       'content-type': { StringValue: 'application/cloudevents+json' },
       traceparent: { StringValue: '00-a-b-01' },
@@ -104,7 +105,7 @@ describe('what this adapter sends', () => {
     ['text', 'text/plain', Buffer.from('a "text"'), 'a "text"'],
     ['bytes', 'image/png', Buffer.from([0xff, 0x00]), Buffer.from([0xff, 0x00])],
   ])('carries %s as CloudEvents say', (_, type, body, data) => {
-    const { entry } = encode(outgoing({ attributes, headers: { 'content-type': type }, body }), true)
+    const { entry } = encode(outgoing({ attributes, headers: { 'content-type': type }, body }), true, 0)
     const event = HTTP.toEvent({
       headers: { 'content-type': 'application/cloudevents+json' },
       body: entry.MessageBody!,
@@ -114,7 +115,7 @@ describe('what this adapter sends', () => {
   })
 
   test('is counted as SQS counts', () => {
-    const { entry, bytes } = encode(outgoing({ body: Buffer.from('żółć'), headers: { name: 'żółć' } }), true)
+    const { entry, bytes } = encode(outgoing({ body: Buffer.from('żółć'), headers: { name: 'żółć' } }), true, 0)
     const frame = entry.MessageAttributes!['headwater']!.StringValue!
     expect(bytes).toBe(8 + ('name'.length + 'String'.length + 8) + ('headwater'.length + 'String'.length + frame.length))
   })

@@ -43,6 +43,20 @@ test('the groups of a topic are found by how their queues’ names start, and no
   )
 })
 
+test('what is put aside of a group is told from every group of the topic, whatever it is called', () => {
+  const groupName = fc.oneof(name, fc.constantFrom('dlq', '-dlq', '--dlq', 'a--dlq', 'dlq.fifo', 'x'.repeat(90)))
+  fc.assert(
+    fc.property(name, groupName, groupName, (topic, group, other) => {
+      const queue = names.deadLetters(topic, group)
+      expect(queue).toMatch(/^[A-Za-z0-9_-]{1,75}\.fifo$/)
+      expect(names.isOfGroup(topic, `http://sqs/1/${queue}`)).toBe(false)
+      expect(names.isOfGroup(topic, `http://sqs/1/${names.group(topic, other)}`)).toBe(true)
+      if (group.toWellFormed() !== other.toWellFormed()) expect(names.deadLetters(topic, other)).not.toBe(queue)
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
 test('options out of their range are refused at once', () => {
   expect(() => sqs({ queuePrefix: 'a.b' })).toThrow(InvalidDefinitionError)
   expect(() => sqs({ waitTimeSec: 21 })).toThrow('waitTimeSec must be a whole number from 0 to 20, not 21')
