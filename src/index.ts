@@ -74,7 +74,15 @@ export type { ExportOptions, ExportProgress } from './storage/transfer/export-ev
 export { BadLineError, TransferError } from './storage/transfer/errors.ts'
 
 export { defineHandler } from './processing/handler.ts'
-export type { Handler, HandlerContext, HandlerOptions } from './processing/handler.ts'
+export type {
+  FailureOptions,
+  Handler,
+  HandlerBasics,
+  HandlerContext,
+  HandlerOptions,
+  RetryTopicsFailureOptions,
+} from './processing/handler.ts'
+export type { RetryTopicsOptions } from './processing/retry-topics.ts'
 export type { Delivery, WhenExhausted } from './processing/lane-options.ts'
 export { HandlerTimeoutError, PermanentError, ProcessEndedError } from './processing/retry.ts'
 export type { RetryOptions } from './processing/retry.ts'

@@ -60,6 +60,11 @@ export interface FailedAttempt {
   readonly durationMs: number
 }
 
+/** What is remembered of an attempt that failed. */
+export function attemptFailed({ error, atMs, durationMs }: { error: unknown; atMs: number; durationMs: number }): FailedAttempt {
+  return { at: new Date(atMs).toISOString(), error: describeError(error).slice(0, 500), durationMs: Math.round(durationMs) }
+}
+
 export interface Failure {
   readonly name: string
   readonly code: string | null

@@ -1,9 +1,8 @@
 import type { Environment } from '../observability/environment.ts'
 import type { MetricName } from '../observability/metrics.ts'
 import type { Effect } from './checkpoint-writer.ts'
-import type { DeadLetter } from './dead-letter.ts'
 import { writeDeadLetter } from './dead-letter.ts'
-import type { FailureReport, HeldLanes } from './held-lanes.ts'
+import type { EarlierAttempts, FailureReport, HeldLanes } from './held-lanes.ts'
 import type { LaneOptions } from './lane-options.ts'
 import { isPermanent, nextAttemptInMs } from './retry.ts'
 
@@ -27,6 +26,8 @@ export class FailurePolicy {
   /** After so many failed attempts, this one included; Infinity when there is to be no other in any case. */
   decide(report: FailureReport, failed: number, firstFailedAtMs: number): FailureDecision {
     const { atMostOnce, retry, whenExhausted } = this.#options
+    // What is here and not on the broker was given up before, or held by this handler when it was another one: it has had its attempts.
+    if (whenExhausted === 'retry-topics') return { how: 'give-up' }
     const { error, atMs } = report
     const { random } = this.#environment
     const inMs = atMostOnce ? undefined : nextAttemptInMs(retry, { failed, error, sinceFirstFailureMs: atMs - firstFailedAtMs, random })
@@ -40,13 +41,18 @@ export class FailurePolicy {
     return { how: 'park' }
   }
 
+  /** A message will be tried again elsewhere. */
+  sentOn(): void {
+    this.#count('headwater_handler_retries_total')
+  }
+
   /** Whether it counts against what the handler depends on: a message that cannot be handled says nothing about that. */
   blamesDependency(error: unknown): boolean {
     return !isPermanent(this.#options.retry, error)
   }
 
-  /** What is written of a message that is given up alone. `letter` is what is in the store of it already. */
-  giveUp(report: FailureReport, letter: DeadLetter | undefined): NonNullable<Effect['documents']> {
+  /** What is written of a message that is given up alone. `letter` is what is known of it already, be it in the store or from retry topics. */
+  giveUp(report: FailureReport, letter: EarlierAttempts | undefined): NonNullable<Effect['documents']> {
     const { atMostOnce, keyOf, whenExhausted } = this.#options
     if (atMostOnce || whenExhausted === 'discard') {
       this.#count('headwater_messages_discarded_total')

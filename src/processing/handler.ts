@@ -6,6 +6,8 @@ import { decodeEvent } from '../schema/upcast.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { Breaker } from './circuit-breaker.ts'
 import type { Delivery, LaneOptions, WhenExhausted } from './lane-options.ts'
+import type { RetryTopicsOptions } from './retry-topics.ts'
+import { retryDelaysMs } from './retry-topics.ts'
 import type { RetryOptions } from './retry.ts'
 import { retryPolicy } from './retry.ts'
 import type { StartPosition } from './start-position.ts'
@@ -31,7 +33,11 @@ export interface HandlerContext<Emits extends AnyEvent, Sends extends AnyCommand
   readonly attempt: number
 }
 
-export interface HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sends extends AnyCommand> {
+/** What a handler is on, what it may do, and what becomes of what it cannot handle. */
+export type HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sends extends AnyCommand> = HandlerBasics<On, Emits, Sends> &
+  (FailureOptions | RetryTopicsFailureOptions)
+
+export interface HandlerBasics<On extends AnyEvent, Emits extends AnyEvent, Sends extends AnyCommand> {
   readonly on: OneOrMany<On>
   /** The events that it may emit; others are refused by the compiler. */
   readonly emits?: OneOrMany<Emits>
@@ -51,14 +57,32 @@ export interface HandlerOptions<On extends AnyEvent, Emits extends AnyEvent, Sen
   readonly concurrency?: number
   /** How long one attempt may take; then `signal` is aborted and the attempt has failed. Default: 30,000. */
   readonly timeoutMs?: number
+  /** While what the handler depends on fails, it is not called. Handlers that depend on the same thing share one. */
+  readonly breaker?: CircuitBreaker
+}
+
+/** Failed events wait in the store, which keeps their order. */
+export interface FailureOptions {
   /** How often and when a failed event is tried again. */
   readonly retry?: RetryOptions
   /** Default: `'park'`. */
-  readonly whenExhausted?: WhenExhausted
+  readonly whenExhausted?: Exclude<WhenExhausted, 'retry-topics'>
   /** Default: `'exactly-once'`, in the store; what is outside needs `idempotencyKey` for that. */
   readonly delivery?: Delivery
-  /** While what the handler depends on fails, it is not called. Handlers that depend on the same thing share one. */
-  readonly breaker?: CircuitBreaker
+  readonly retryTopics?: never
+}
+
+/**
+ * Failed events wait in topics of the broker, one for each delay, while later events of their key go on: **their order is given up**. An event goes to the first
+ * one after its first failure, and is tried once in each. Only for a handler whose events all come from topics that its service subscribes to.
+ */
+export interface RetryTopicsFailureOptions {
+  readonly whenExhausted: 'retry-topics'
+  readonly retryTopics?: RetryTopicsOptions
+  /** How often and when is said by `retryTopics`. */
+  readonly retry?: Pick<RetryOptions, 'isPermanent'>
+  /** As without retry topics. */
+  readonly delivery?: Exclude<Delivery, 'at-most-once'>
 }
 
 export interface Handler<
@@ -117,22 +141,24 @@ function shardsOf(name: string, shards = 1): number {
   throw new InvalidDefinitionError(`the handler ${name}: shards must be a whole number from 1 to 1,000, not ${shards}`)
 }
 
-function laneOptions<On extends AnyEvent>(
-  name: string,
-  on: readonly On[],
-  { key, concurrency = 16, timeoutMs = 30_000, retry, whenExhausted = 'park', delivery, breaker }: HandlerOptions<On, AnyEvent, AnyCommand>,
-): LaneOptions {
+function laneOptions<On extends AnyEvent>(name: string, on: readonly On[], options: HandlerOptions<On, AnyEvent, AnyCommand>): LaneOptions {
+  const { key, concurrency = 16, timeoutMs = 30_000, retry, whenExhausted = 'park', retryTopics, delivery, breaker } = options
   if (!Number.isSafeInteger(concurrency) || concurrency < 1)
     throw new InvalidDefinitionError(`the handler ${name}: concurrency must be a whole number from 1, not ${concurrency}`)
   if (!(timeoutMs > 0)) throw new InvalidDefinitionError(`the handler ${name}: timeoutMs must be above 0, not ${timeoutMs}`)
   if (breaker && !(breaker instanceof Breaker))
     throw new InvalidDefinitionError(`the handler ${name}: breaker is none that defineCircuitBreaker has made`)
+  if (retryTopics && whenExhausted !== 'retry-topics')
+    throw new InvalidDefinitionError(`the handler ${name}: retryTopics has no effect unless whenExhausted is 'retry-topics'`)
+  if (whenExhausted === 'retry-topics' && delivery === 'at-most-once')
+    throw new InvalidDefinitionError(`the handler ${name}: what is delivered at most once is never tried again, so it has no retry topics`)
   return {
     keyOf: keyFunction(on, key),
     concurrency,
     timeoutMs,
     retry: retryPolicy(retry),
     whenExhausted,
+    retryDelaysMs: whenExhausted === 'retry-topics' ? retryDelaysMs(name, retryTopics) : [],
     atMostOnce: delivery === 'at-most-once',
     remembers: delivery !== 'at-least-once',
     breaker,

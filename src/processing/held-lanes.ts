@@ -1,11 +1,11 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { Environment } from '../observability/environment.ts'
-import { describeError } from '../observability/log.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { encodeCondition } from '../storage/field.ts'
 import type { DocumentWrite } from '../storage/write-set.ts'
 import type { DeadLetter, Origin } from './dead-letter.ts'
 import {
+  attemptFailed,
   deadLetterCollection,
   deadLetterId,
   failureOf,
@@ -36,6 +36,9 @@ export interface FailureReport {
   readonly atMs: number
   readonly durationMs: number
 }
+
+/** What is known of a failed message from its earlier attempts: a dead letter, or as much of one as came with the message. */
+export type EarlierAttempts = Pick<DeadLetter, 'attempts' | 'history' | 'failedAt'> & Partial<DeadLetter>
 
 /** What came with a message, of which a copy is kept; undefined where it stays in the log. */
 export type OriginOf = (event: RecordedEvent) => Origin | undefined
@@ -165,21 +168,19 @@ export class HeldLanes {
   }
 
   /** The message as a dead letter. */
-  letterOf(key: string, { event, error, atMs, durationMs }: FailureReport, before: DeadLetter | undefined): DeadLetter {
-    const failure = failureOf(error)
-    const at = new Date(atMs).toISOString()
+  letterOf(key: string, report: FailureReport, before: EarlierAttempts | undefined): DeadLetter {
+    const failure = failureOf(report.error)
+    const failed = attemptFailed(report)
     return {
-      ...this.#frameOf(key, event),
+      ...this.#frameOf(key, report.event),
       state: 'dead',
       attempts: (before?.attempts ?? 0) + 1,
-      history: [...(before?.history ?? []), { at, error: describeError(error).slice(0, 500), durationMs: Math.round(durationMs) }].slice(
-        -keptAttempts,
-      ),
+      history: [...(before?.history ?? []), failed].slice(-keptAttempts),
       error: failure,
       fingerprint: fingerprintOf(this.#processor, failure),
-      failedAt: before?.failedAt ?? at,
+      failedAt: before?.failedAt ?? failed.at,
       edit: before?.edit ?? null,
-      ...(before?.message && { message: before.message, origin: before.origin }),
+      ...(before?.message && { message: before.message, origin: before.origin ?? null }),
     }
   }
 

@@ -5,6 +5,7 @@ import { Attempts } from './attempts.ts'
 import type { CheckpointState, Effect } from './checkpoint-writer.ts'
 import { CheckpointWriter, identityOf } from './checkpoint-writer.ts'
 import type { Admission } from './circuit-breaker.ts'
+import { Departures } from './departures.ts'
 import { FailurePolicy } from './failure-policy.ts'
 import type { HandlerCall, HandlerCaller } from './handler-call.ts'
 import type { FailureReport } from './held-lanes.ts'
@@ -58,6 +59,8 @@ export class LaneRun {
   #busy = 0
   readonly #announcements = new Announcements()
   readonly #policy: FailurePolicy
+  /** Where failed messages go on to another topic. */
+  readonly #departures: Departures | undefined
   readonly #retries: HeldRunner
   readonly #crashes: number
   /** So many messages more are tried one by one. */
@@ -130,6 +133,18 @@ export class LaneRun {
       signal: this.#signal,
       onFree: () => this.#pump(),
     })
+    const { onward } = parts.source
+    this.#departures =
+      onward &&
+      new Departures({
+        onward,
+        policy: this.#policy,
+        clock: this.#environment.clock,
+        signal: this.#signal,
+        finish: (event, documents) => this.#finish(event, { documents }),
+        onFailed: (error) => this.#broken.abort(error),
+        onFree: () => this.#intake.wake(),
+      })
     this.#intake = new Intake({
       processor: lease.processor,
       source: parts.source,
@@ -140,7 +155,7 @@ export class LaneRun {
       atMostOnce: options.atMostOnce,
       signal: this.#signal,
       take: (event) => this.#take(event),
-      waiting: () => this.#lanes.count,
+      waiting: () => this.#lanes.count + (this.#departures?.count ?? 0),
       caughtUp: async () => {
         if (this.#progress.openCount === 0) await tenure.recover()
         this.#tellIfLive()
@@ -307,10 +322,10 @@ export class LaneRun {
     this.#pump()
   }
 
-  /** 1, but for the message for which the whole handler waits: it is tried again under one lease after another. */
+  /** 1, but in a retry topic, and for the message for which the whole handler waits: it is tried again under one lease after another. */
   #attemptAt({ id, source }: RecordedEvent): number {
     const { blockedAt, tenure } = this.#parts
-    return blockedAt?.id === id && blockedAt.source === source ? tenure.attempt : 1
+    return blockedAt?.id === id && blockedAt.source === source ? tenure.attempt : (this.#parts.source.onward?.attempt ?? 1)
   }
 
   /** Throws when what the handler emitted cannot be stored. */
@@ -324,6 +339,11 @@ export class LaneRun {
     const { options } = this.#parts
     const { event, error } = report
     if (options.whenExhausted === 'block' && !options.atMostOnce) return this.#broken.abort(new Blocked(event, error))
+    if (this.#departures) {
+      this.#departures.send(report, straggler)
+      this.#lanes.advance(lane)
+      return
+    }
     const decision = this.#policy.decide(report, 1, report.atMs)
     if (decision.how === 'give-up') {
       this.#finish(event, { documents: this.#policy.giveUp(report, undefined) })
@@ -367,7 +387,7 @@ export class LaneRun {
   #committed(effects: readonly Effect[], finished: number, position: number): void {
     const { source, tenure } = this.#parts
     const events = effects.flatMap(({ event }) => (event ? [event] : []))
-    source.finished?.(events)
+    source.finished?.(events, position)
     this.#intake.committed(events)
     this.#environment.metrics.count('headwater_processor_events_total', finished, { processor: this.#processor })
     tenure.moved(position)
@@ -379,6 +399,7 @@ export class LaneRun {
   async #settle(): Promise<void> {
     this.#attempts.stop(new Error('the processor stops'))
     if (this.#busy > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve))
+    if (!this.#parts.tenure.lease.lost.aborted) await this.#departures?.settled()
   }
 
   // ── Time, figures, words

@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { Origin } from './dead-letter.ts'
+import type { Onward } from './onward.ts'
 import type { SequenceOrder } from './sequences.ts'
 
 /** Where a handler's messages come from: the store's log, or a topic. */
@@ -16,8 +17,10 @@ export interface MessageSource {
   originOf(event: RecordedEvent): Origin | undefined
   /** A message that stays where it is. */
   find(position: number): Promise<RecordedEvent | undefined>
-  /** What was done with these messages is committed. */
-  finished?(events: readonly RecordedEvent[]): void
+  /** What was done with these messages is committed, and so is that everything up to position `through` is finished. */
+  finished?(events: readonly RecordedEvent[], through: number): void
+  /** Where messages go that fail, instead of being tried again here. */
+  readonly onward?: Onward
 }
 
 export interface MessagePage {

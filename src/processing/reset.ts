@@ -61,6 +61,8 @@ export interface TopicConsumer {
   readonly name: string
   readonly group: string
   readonly topic: Topic
+  /** The processors of its retry topics, named likewise: in a replay, what they have finished is sent to them again. */
+  readonly retries?: readonly string[]
 }
 
 /**
@@ -70,7 +72,7 @@ export interface TopicConsumer {
 export async function resetOnTopic(
   store: EventStore,
   connection: TransportConnection,
-  { name, group, topic }: TopicConsumer,
+  { name, group, topic, retries = [] }: TopicConsumer,
   to: StartPosition,
   { replay }: { readonly replay: boolean },
 ): Promise<readonly ResetPlace[]> {
@@ -79,11 +81,12 @@ export async function resetOnTopic(
   // It says better than anybody here why it cannot.
   if (!capabilities.startAt.includes('beginning')) await connection.resetGroup(topic.name, group, startAt)
   const before = await checkpointsOf(store)
+  const retrying = [...before.keys()].filter((processor) => retries.includes(processor.replace(/\/\d+$/, '')))
   await using taken = new TakenProcessors(store)
   if (capabilities.ordering !== 'partition') {
     await taken.take(name, 0, { fromOwner: false })
     await refuseHeldMessages(store, [name])
-    if (replay) await taken.forgetFinished()
+    if (replay) await taken.forgetFinished(retrying)
     taken.refuseIfLost()
     const places = await connection.resetGroup(topic.name, group, startAt)
     return places.map(({ messages }) => ({ processor: name, from: undefined, to: undefined, behind: messages }))
@@ -96,7 +99,7 @@ export async function resetOnTopic(
   // In this order a group that is new is complete when its partition 0 is there, as when it is started.
   for (const { partition, after } of places.toReversed())
     await taken.take(`${name}/${partition}`, positionBehind(after), { fromOwner: true })
-  if (replay) await taken.forgetFinished()
+  if (replay) await taken.forgetFinished(retrying)
   const put: ResetPlace[] = []
   for (const { partition, after, messages } of places) {
     const processor = `${name}/${partition}`

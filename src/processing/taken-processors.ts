@@ -47,10 +47,10 @@ export class TakenProcessors implements AsyncDisposable {
     return lease
   }
 
-  /** Forgets which messages the processors have finished. */
-  async forgetFinished(): Promise<void> {
+  /** Forgets which messages the processors have finished, and `others`, which may go on meanwhile: what they finish from now on they remember. */
+  async forgetFinished(others: readonly string[] = []): Promise<void> {
     const { driver, environment } = this.#store
-    for (const consumer of this.names) {
+    for (const consumer of [...this.names, ...others]) {
       while ((await driver.inbox.forget({ consumer, beforeMs: Infinity, limit: forgottenAtOnce })) === forgottenAtOnce)
         await environment.clock.sleep(pauseMs)
       await forgetSequences(this.#store, consumer)

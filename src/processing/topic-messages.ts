@@ -22,6 +22,8 @@ export interface TopicMessagesParts {
   /** Whether what was finished is remembered, so that it is recognised when it comes again. */
   readonly remembers: boolean
   readonly store: EventStore
+  /** What a message was on the topic from which it was sent here. Default: it is as it came. */
+  readonly originalOf?: (message: ReceivedMessage) => ReceivedMessage
 }
 
 const keptHeaderBytes = 4_000
@@ -38,6 +40,9 @@ export class TopicMessages implements MessageSource {
   readonly #received = new Map<number, ReceivedMessage>()
   readonly #unknownTypes = new Set<string>()
   #finishedCount = 0
+  #acknowledgedOffset = -1
+  /** The last message of each batch that is not finished as a whole. */
+  readonly #ends: ReceivedMessage[] = []
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
@@ -70,16 +75,22 @@ export class TopicMessages implements MessageSource {
         else others.push(read)
         if (read) this.#received.set(position, message)
       }
+      if (keepsOffsets) this.#ends.push(...messages.slice(-1))
       this.#finishedCount += unwanted.length
       if (unwanted.length > 0 && !keepsOffsets) void partition.acknowledge(unwanted).catch(() => undefined)
       yield { events, problems, others, through: position, isLast: true }
     }
   }
 
+  /** What the event was made of, as it came; undefined once it is finished. */
+  receivedOf({ position }: RecordedEvent): ReceivedMessage | undefined {
+    return this.#received.get(position)
+  }
+
   originOf(event: RecordedEvent): Origin | undefined {
     const message = this.#received.get(event.position)
     if (!message) return undefined
-    const { topic, partition = null, offset = null, headers, attributes } = message
+    const { topic, partition = null, offset = null, headers, attributes } = this.#originalOf(message)
     return {
       topic,
       partition,
@@ -94,7 +105,7 @@ export class TopicMessages implements MessageSource {
     return undefined
   }
 
-  finished(events: readonly RecordedEvent[]): void {
+  finished(events: readonly RecordedEvent[], through: number): void {
     const messages: ReceivedMessage[] = []
     for (const { position } of events) {
       const message = this.#received.get(position)
@@ -103,13 +114,31 @@ export class TopicMessages implements MessageSource {
       this.#received.delete(position)
     }
     this.#finishedCount += messages.length
+    const acknowledged = this.#parts.keepsOffsets ? this.#upTo(through, messages) : messages
     // Should it fail they come again, and are recognised.
-    if (messages.length > 0) void this.#parts.partition.acknowledge(messages).catch(() => undefined)
+    if (acknowledged.length > 0) void this.#parts.partition.acknowledge(acknowledged).catch(() => undefined)
+  }
+
+  /**
+   * The last message that nothing unfinished comes before: a broker that keeps an offset for a group takes it for how far the group has come. Messages are
+   * finished out of order, and some were finished by an earlier run, which are not given here.
+   */
+  #upTo(through: number, finished: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
+    let last: ReceivedMessage | undefined
+    const look = (message: ReceivedMessage): void => {
+      if (message.offset! < through && message.offset! > (last?.offset ?? this.#acknowledgedOffset)) last = message
+    }
+    finished.forEach(look)
+    while (this.#ends[0] && this.#ends[0].offset! < through) look(this.#ends.shift()!)
+    if (!last) return []
+    this.#acknowledgedOffset = last.offset!
+    return [last]
   }
 
   /** Undefined when it is not for this handler, and its number does not count. */
-  #decode(message: ReceivedMessage, position: number): RecordedEvent | Problem | undefined {
+  #decode(received: ReceivedMessage, position: number): RecordedEvent | Problem | undefined {
     const { topic, types, store } = this.#parts
+    const message = this.#originalOf(received)
     let event: RecordedEvent | undefined
     try {
       event = decodeMessage(message, position, topic)
@@ -125,6 +154,10 @@ export class TopicMessages implements MessageSource {
       // Data that does not fit says nothing against the place of what it came in.
       return { event: this.#storable(event ? { ...unreadable, stream: event.stream, version: event.version } : unreadable), error }
     }
+  }
+
+  #originalOf(message: ReceivedMessage): ReceivedMessage {
+    return this.#parts.originalOf?.(message) ?? message
   }
 
   /** A name that no store takes is replaced by one that follows from it, so that the message is the same one when it comes again. */

@@ -1,14 +1,17 @@
 import { aborted } from '../message/aborted.ts'
-import type { Partition, Subscription, TransportConnection } from '../transport/port.ts'
+import type { Partition, ReceivedMessage, StartAt, Subscription, TransportConnection } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
 import { describeError } from '../observability/log.ts'
 import type { ActionTaker } from './action-watcher.ts'
 import type { HandlerCaller } from './handler-call.ts'
 import type { InboxConsumers } from './inbox-cleaner.ts'
 import { LaneRunner } from './lane-runner.ts'
+import type { MessageSource } from './message-source.ts'
 import type { OperatorAction } from './operator-action.ts'
 import type { ProcessingContext, ProcessorStatus, Runner, Tenure } from './processor.ts'
 import { Processor } from './processor.ts'
+import type { RetryStage } from './retry-topics.ts'
+import { retrySource } from './retry-source.ts'
 import { topicStartAt } from './start-position.ts'
 import { writeStarts } from './topic-start.ts'
 import { TopicMessages } from './topic-messages.ts'
@@ -21,6 +24,8 @@ export interface TopicProcessorParts {
   readonly caller: HandlerCaller
   readonly connection: TransportConnection
   readonly context: ProcessingContext
+  /** Where the handler has retry topics: which of them, or what comes before them, this is. */
+  readonly stage?: RetryStage
 }
 
 /** What a broker still has for a handler. */
@@ -29,6 +34,12 @@ export interface TopicLag {
   readonly topic: string
   readonly partition: number | undefined
   readonly messages: number
+}
+
+interface Source {
+  readonly messages: TopicMessages
+  /** The same, where it is no other. */
+  readonly source: MessageSource
 }
 
 interface Running {
@@ -71,8 +82,8 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
 
   /** @throws UnknownTopicError, UnsupportedByTransportError */
   async start(): Promise<void> {
-    const { caller, connection, context, group, name, topic } = this.#parts
-    const startAt = topicStartAt(caller.handler.startAt, connection.capabilities, name)
+    const { connection, context, group, name, topic } = this.#parts
+    const startAt = this.#startAt
     await connection.ensureGroup(topic.name, group, startAt)
     if (connection.capabilities.ordering === 'partition') {
       await writeStarts({ name, group, topic: topic.name, startAt, connection, context })
@@ -93,7 +104,7 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
 
   async #runPartition(partition: Partition): Promise<void> {
     const { caller, context, name } = this.#parts
-    const runner = new LaneRunner(caller, () => this.#messagesOf(partition), caller.handler.lanes, context)
+    const runner = new LaneRunner(caller, () => this.#sourceOf(partition).source, caller.handler.lanes, context)
     // One without a checkpoint is newer than the group: nothing of it was seen.
     const processor = new Processor(
       { name: `${name}/${partition.number}`, runner, startAt: 'beginning', takesOver: true, isOnLog: false },
@@ -110,9 +121,9 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
 
   #runQueue(): void {
     const { caller, context, name } = this.#parts
-    let messages: TopicMessages | undefined
+    let current: Source | undefined
     let behind: number | undefined
-    const runner = new LaneRunner(caller, () => messages!, caller.handler.lanes, context)
+    const runner = new LaneRunner(caller, () => current!.source, caller.handler.lanes, context)
     const runSubscribed: Runner = {
       run: async (tenure) => {
         const ended = Promise.withResolvers<void>()
@@ -122,7 +133,7 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
           // Its lease tells where the first one began: a second one would number its messages like those.
           if (hasBegun) return aborted(assigned.revoked)
           hasBegun = true
-          messages = this.#messagesOf(assigned)
+          current = this.#sourceOf(assigned)
           await runner.run(withSignal(tenure, AbortSignal.any([tenure.signal, assigned.revoked]))).then(ended.resolve, ended.reject)
         })
         try {
@@ -134,7 +145,7 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
       },
     }
     const processor = new Processor({ name, runner: runSubscribed, startAt: 'beginning', isOnLog: false }, context)
-    this.#running.add({ processor, runner, isSettled: () => behind !== undefined && (messages?.finishedCount ?? 0) >= behind })
+    this.#running.add({ processor, runner, isSettled: () => behind !== undefined && (current?.messages.finishedCount ?? 0) >= behind })
     processor.start()
   }
 
@@ -150,26 +161,36 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
   }
 
   #subscribe(run: (partition: Partition) => Promise<void>): Promise<Subscription> {
-    const { caller, connection, group, name, topic } = this.#parts
-    const startAt = topicStartAt(caller.handler.startAt, connection.capabilities, name)
-    return connection.subscribe({ topic: topic.name, group, startAt, maxMessages, maxBytes, releaseTimeoutMs, run })
+    const { connection, group, topic } = this.#parts
+    return connection.subscribe({ topic: topic.name, group, startAt: this.#startAt, maxMessages, maxBytes, releaseTimeoutMs, run })
   }
 
-  #messagesOf(partition: Partition): TopicMessages {
-    const { caller, connection, context, name, topic } = this.#parts
+  /** A handler that begins late with its topic begins early with its retry topics: what is there has been sent to it. */
+  get #startAt(): StartAt {
+    const { caller, connection, name, stage } = this.#parts
+    const startAt = stage && stage.attempt > 1 ? undefined : caller.handler.startAt
+    return topicStartAt(startAt, connection.capabilities, name)
+  }
+
+  #sourceOf(partition: Partition): Source {
+    const { caller, connection, context, group, name, stage, topic } = this.#parts
     const { capabilities } = connection
     // Where a broker keeps no history, everybody begins at the end, and nothing says that what comes first is not merely early.
-    const beginsAnywhere =
-      capabilities.startAt.includes('beginning') && topicStartAt(caller.handler.startAt, capabilities, name).at !== 'beginning'
-    return new TopicMessages({
-      topic,
-      beginsAnywhere,
-      types: new Set(caller.types),
-      partition,
-      keepsOffsets: connection.capabilities.ordering === 'partition',
-      remembers: caller.handler.lanes.remembers,
-      store: context.store,
-    })
+    const beginsAnywhere = capabilities.startAt.includes('beginning') && this.#startAt.at !== 'beginning'
+    const read = (originalOf?: (message: ReceivedMessage) => ReceivedMessage): TopicMessages =>
+      new TopicMessages({
+        topic,
+        beginsAnywhere,
+        types: new Set(caller.types),
+        partition,
+        keepsOffsets: capabilities.ordering === 'partition',
+        remembers: caller.handler.lanes.remembers,
+        store: context.store,
+        ...(originalOf && { originalOf }),
+      })
+    if (stage) return retrySource({ stage, processor: name, group, connection, context, read })
+    const messages = read()
+    return { messages, source: messages }
   }
 }
 

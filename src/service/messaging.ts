@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../message/event.ts'
+import { InvalidDefinitionError } from '../message/errors.ts'
 import { hashOf } from '../message/hash.ts'
 import { HandlerCaller } from '../processing/handler-call.ts'
 import type { SendCommand } from '../processing/handler-call.ts'
@@ -9,11 +10,14 @@ import { PageRunner } from '../processing/page-runner.ts'
 import type { ProcessingContext } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
 import { Relay } from '../processing/relay.ts'
+import type { RetryStage } from '../processing/retry-topics.ts'
+import { deadLetterTopic, retryStages } from '../processing/retry-topics.ts'
 import { refuseOtherShards, ShardedProcessor } from '../processing/sharded-processor.ts'
 import { TopicProcessor } from '../processing/topic-processor.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { TransportConnection } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
+import { topicName } from '../transport/topic.ts'
 import { commandTopics, handleSentCommands, receiveAnswers } from './remote-commands.ts'
 import type { Service } from './service.ts'
 
@@ -28,8 +32,56 @@ export interface Messaging {
 /** Makes the topics that the service publishes on or subscribes to, or finds them as they should be. */
 export async function ensureTopics(service: Service<string, string, string>, connection: TransportConnection | undefined): Promise<void> {
   if (!connection) return
-  const topics = new Map([...publishedTopics(service), ...subscribedTopics(service)].map(({ name, spec }) => [name, spec]))
+  const topics = new Map(
+    [...publishedTopics(service), ...subscribedTopics(service), ...retryTopics(service)].map(({ name, spec }) => [name, spec]),
+  )
   for (const spec of topics.values()) await connection.ensureTopic(spec)
+}
+
+/**
+ * What fails can be sent on to a topic where it came from one, and there is nowhere else where its order would be given up.
+ * @throws InvalidDefinitionError
+ */
+export function checkRetryTopics(service: Service<string, string, string>, { hasTransport }: { readonly hasTransport: boolean }): void {
+  for (const handler of service.parts.handlers.filter(hasRetryTopics)) {
+    const way = `give it \`whenExhausted: 'park'\` or \`'dead-letter'\``
+    if (!hasTransport)
+      throw new InvalidDefinitionError(
+        `the handler ${handler.name} has retry topics, and the service is started without a transport: start it with one, or ${way}`,
+      )
+    const [own] = sourcesOf(handler, subscribedTopics(service)).ownTypes
+    if (own !== undefined)
+      throw new InvalidDefinitionError(
+        `the handler ${handler.name} has retry topics, and gets ${own} from the log, which has none: ` +
+          `subscribe to a topic that has it, handle it in a handler of its own, or ${way}`,
+      )
+  }
+  for (const { name } of retryTopics(service))
+    if (!topicName.test(name))
+      throw new InvalidDefinitionError(
+        `the topic '${name}' for what fails cannot be made: a name is up to 200 letters, digits, '.', '_' and '-'; take other names for the service or handler`,
+      )
+}
+
+/** Where failed messages go. */
+function retryTopics(service: Service<string, string, string>): readonly Topic[] {
+  return service.parts.handlers.filter(hasRetryTopics).flatMap((handler) =>
+    sourcesOf(handler, subscribedTopics(service)).topics.flatMap((topic) => [
+      ...stagesOf(service, handler, topic)
+        .slice(1)
+        .map((stage) => stage.topic),
+      deadLetterTopic(topic),
+    ]),
+  )
+}
+
+function hasRetryTopics({ lanes }: AnyHandler): boolean {
+  return lanes.whenExhausted === 'retry-topics'
+}
+
+/** A topic, and the retry topics that the handler has behind it. */
+export function stagesOf(service: { readonly name: string }, handler: AnyHandler, topic: Topic): readonly RetryStage[] {
+  return retryStages(topic, groupOf(service, handler), handler.lanes.retryDelaysMs)
 }
 
 /** A handler gets the events of subscribed topics from there, where there is a transport, and all others from the log. */
@@ -48,17 +100,19 @@ export function runHandlers(
     const name = processorOf(handler)
     const caller = new HandlerCaller(handler, context.store, sendCommand)
     const { ownTypes: own, ...from } = sourcesOf(handler, topics)
-    for (const topic of from.topics)
-      topicProcessors.push(
-        new TopicProcessor({
-          name: topicProcessorOf(handler, topic),
-          group: groupOf(service, handler),
-          topic,
-          caller,
-          connection: connection!,
-          context,
-        }),
-      )
+    for (const topic of from.topics) {
+      const parts = { group: groupOf(service, handler), caller, connection: connection!, context }
+      // The last one first: who sends something on has somebody who gets it.
+      for (const stage of stagesOf(service, handler, topic).toReversed())
+        topicProcessors.push(
+          new TopicProcessor({
+            ...parts,
+            name: topicProcessorOf(handler, stage.topic),
+            topic: stage.topic,
+            ...(hasRetryTopics(handler) && { stage }),
+          }),
+        )
+    }
     if (own.length === 0) continue
     const { keyOf } = handler.lanes
     if (handler.shards > 1) {

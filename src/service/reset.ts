@@ -8,7 +8,7 @@ import { shardNames } from '../processing/sharded-processor.ts'
 import type { StartPosition } from '../processing/start-position.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { TransportConnection } from '../transport/port.ts'
-import { groupOf, processorOf, sourcesOf, topicProcessorOf } from './messaging.ts'
+import { groupOf, processorOf, sourcesOf, stagesOf, topicProcessorOf } from './messaging.ts'
 import type { Service } from './service.ts'
 
 export interface ResetOptions {
@@ -52,7 +52,9 @@ export async function resetHandler(parts: ResetParts, name: string, to: StartPos
   const { replay = false } = options
   const places: ResetPlace[] = []
   for (const topic of wanted) {
-    const consumer = { name: topicProcessorOf(handler, topic), group: groupOf(service, handler), topic }
+    const [, ...tiers] = stagesOf(service, handler, topic)
+    const retries = tiers.map((stage) => topicProcessorOf(handler, stage.topic))
+    const consumer = { name: topicProcessorOf(handler, topic), group: groupOf(service, handler), topic, retries }
     places.push(...(await resetOnTopic(store, connection!, consumer, to, { replay })))
   }
   if (ownTypes.length > 0 && options.topic === undefined)

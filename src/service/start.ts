@@ -24,7 +24,7 @@ import { RunningApp } from './app.ts'
 import type { App } from './app.ts'
 import { CommandBus } from './command-bus.ts'
 import type { Messaging } from './messaging.ts'
-import { checkShards, ensureTopics, runHandlers, runRelays } from './messaging.ts'
+import { checkRetryTopics, checkShards, ensureTopics, runHandlers, runRelays } from './messaging.ts'
 import { Requests } from './requests.ts'
 import type { Service } from './service.ts'
 
@@ -53,7 +53,7 @@ export interface StartOptions extends Omit<EventStoreOptions, 'source'> {
 
 /**
  * Opens the store and runs the service. Resolves when commands and queries are answered; read models may still be catching up.
- * @throws UnsupportedStoreError, MissingPackageError, StorageError, TransportUnavailableError, UnsupportedBrokerError, TopicMismatchError
+ * @throws InvalidDefinitionError, UnsupportedStoreError, MissingPackageError, StorageError, TransportUnavailableError, UnsupportedBrokerError, TopicMismatchError
  */
 export async function start<Handled extends string, Answered extends string>(
   service: Service<string, Handled, Answered>,
@@ -68,6 +68,7 @@ export async function start<Handled extends string, Answered extends string>(
   let connection: TransportConnection | undefined
   let app: RunningApp | undefined
   try {
+    checkRetryTopics(service, { hasTransport: transport !== undefined })
     connection = await transport?.connect({ environment: store.environment, clientName: service.name })
     await ensureTopics(service, connection)
     await checkShards(service, store)

@@ -80,6 +80,9 @@ export interface Topic {
   priorityOf(event: RecordedEvent): Priority | undefined
 }
 
+/** What topics may be called on every broker. */
+export const topicName: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/
+
 /**
  * A topic, for the service that publishes it and for those that subscribe to it. Without a transport it is nothing but a list: all services then
  * read the same log.
@@ -89,7 +92,7 @@ export function defineTopic(
   name: string,
   { events, where, key, priority, mode = 'binary', read, sequenced = false, ...spec }: TopicOptions,
 ): Topic {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(name))
+  if (!topicName.test(name))
     throw new InvalidDefinitionError(
       `the topic '${name}': a name is up to 200 letters, digits, '.', '_' and '-', and begins with a letter or digit`,
     )

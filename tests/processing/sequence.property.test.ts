@@ -125,7 +125,7 @@ interface LoggedGap {
 }
 
 const retry = { attempts: 3, firstMs: 100, maxMs: 400 }
-const laneKeys: Record<Lanes, WorkOptions> = {
+const laneKeys: Record<Lanes, Pick<WorkOptions, 'key'>> = {
   stream: {},
   coarser: { key: () => 'all' },
   finer: { key: ({ data }) => `${data.key}${data.n}` },

@@ -83,7 +83,7 @@ test('whatever comes is a message, for somebody else, or a problem with names th
             const raw = source.originOf(event)?.raw
             expect(Buffer.from(raw!, 'base64')).toEqual(Buffer.from(received[event.position - 1]!.body))
           }
-          source.finished([...page.events, ...(page.problems ?? []).map(({ event }) => event)])
+          source.finished([...page.events, ...(page.problems ?? []).map(({ event }) => event)], page.through)
           break
         }
       }
@@ -175,4 +175,32 @@ describe('the numbers of a sequenced topic', () => {
     const page = await pageOf({}, [{ attributes: attributes('Other', '1'), headers: json }])
     expect(page).toMatchObject({ events: [], others: [], through: 1 })
   })
+})
+
+test('a broker that keeps the offsets is told only of messages that nothing unfinished comes before, and of those that were for nobody here', async () => {
+  const acknowledged: (number | undefined)[] = []
+  const received = Array.from({ length: 5 }, (_, offset): ReceivedMessage => {
+    const attributes = { specversion: '1.0', id: `m${offset}`, source: 's', type: offset < 4 ? 'Asked' : 'Unknown' }
+    const headers = { 'content-type': 'application/json' }
+    return { id: `m${offset}`, key: 'k', attributes, headers, body: Buffer.from('{}'), topic: 't', partition: 0, offset, timeMs: 0 }
+  })
+  const partition = partitionOf(received)
+  const source = await sourceOf({
+    ...partition,
+    acknowledge: async (messages) => void acknowledged.push(...messages.map(({ offset }) => offset)),
+  })
+  for await (const { events, through } of source.read(0, new AbortController().signal)) {
+    if (through === 0) continue
+    expect(events).toHaveLength(4)
+    const [first, second, third, fourth] = events
+    source.finished([second!, fourth!], 0)
+    expect(acknowledged).toEqual([])
+    source.finished([first!], 2)
+    expect(acknowledged).toEqual([0])
+    source.finished([third!], 5)
+    expect(acknowledged).toEqual([0, 4])
+    source.finished([], 5)
+    expect(acknowledged).toEqual([0, 4])
+    break
+  }
 })

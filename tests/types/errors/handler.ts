@@ -59,12 +59,18 @@ export const misspeltType = defineHandler('h', { on: [OrderPlaced, OrderPaid] },
 })
 // expect TS2322: is missing the following properties from type 'EventBase<string, any, any>'
 export const onCommand = defineHandler('h', { on: PlaceOrder }, () => {})
-// expect TS2741: Property 'on' is missing
+// expect TS2345: Property 'on' is missing
 export const onNothing = defineHandler('h', { emits: StockReserved }, () => {})
 // expect TS2561: Did you mean to write 'emits'?
 export const misspeltOption = defineHandler('h', { on: OrderPlaced, emit: StockReserved }, () => {})
 // expect TS2820: Did you mean '"beginning"'?
 export const wrongStart = defineHandler('h', { on: OrderPlaced, startAt: 'begining' }, () => {})
+// expect TS2345: Types of property 'retryTopics' are incompatible.
+export const unaskedRetryTopics = defineHandler('h', { on: OrderPlaced, whenExhausted: 'park', retryTopics: { delaysMs: [1] } }, () => {})
+// expect TS2345: Type '"at-most-once"' is not assignable to type '"at-least-once" | "exactly-once" | undefined'.
+export const onceOrAgain = defineHandler('h', { on: OrderPlaced, whenExhausted: 'retry-topics', delivery: 'at-most-once' }, () => {})
+// expect TS2353: 'attempts' does not exist in type 'Pick<RetryOptions, "isPermanent">'.
+export const saidTwice = defineHandler('h', { on: OrderPlaced, whenExhausted: 'retry-topics', retry: { attempts: 3 } }, () => {})
 
 // A command without an aggregate.
 export const commandUndeclaredEmit = defineCommandHandler(ReserveStock, { emits: StockReserved }, (_command, ctx) => {
