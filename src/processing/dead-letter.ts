@@ -103,6 +103,43 @@ export function removeDeadLetter(id: string): DocumentWrite {
   return { collection: deadLetterCollection.id, key: id, document: null, fields: deadLetterCollection.indexed.map(() => ''), words: null }
 }
 
+/** What a letter says of its message, whatever became of it. */
+export type LetterFrame = Pick<
+  DeadLetter,
+  'id' | 'processor' | 'key' | 'position' | 'type' | 'message' | 'origin' | 'nextAttemptAt' | 'edit'
+>
+
+/** How an attempt failed. */
+export interface FailedAttemptReport {
+  readonly error: unknown
+  readonly atMs: number
+  readonly durationMs: number
+}
+
+const keptAttempts = 20
+
+/** The letter of a message that has failed once more, and was given up alone. `before` is what is known of it already. */
+export function failedLetter(
+  frame: LetterFrame,
+  { error, atMs, durationMs }: FailedAttemptReport,
+  before: DeadLetter | undefined,
+): DeadLetter {
+  const failure = failureOf(error)
+  const at = new Date(atMs).toISOString()
+  const attempt = { at, error: describeError(error).slice(0, 500), durationMs: Math.round(durationMs) }
+  return {
+    ...frame,
+    state: 'dead',
+    attempts: (before?.attempts ?? 0) + 1,
+    history: [...(before?.history ?? []), attempt].slice(-keptAttempts),
+    error: failure,
+    fingerprint: fingerprintOf(frame.processor, failure),
+    failedAt: before?.failedAt ?? at,
+    edit: before?.edit ?? null,
+    ...(before?.message && { message: before.message, origin: before.origin }),
+  }
+}
+
 export function storedMessage(event: RecordedEvent): StoredMessage {
   return { ...event, time: event.time.toISOString() }
 }

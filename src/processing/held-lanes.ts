@@ -1,19 +1,10 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { Environment } from '../observability/environment.ts'
-import { describeError } from '../observability/log.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { encodeCondition } from '../storage/field.ts'
 import type { DocumentWrite } from '../storage/write-set.ts'
-import type { DeadLetter, Origin } from './dead-letter.ts'
-import {
-  deadLetterCollection,
-  deadLetterId,
-  failureOf,
-  fingerprintOf,
-  removeDeadLetter,
-  storedMessage,
-  writeDeadLetter,
-} from './dead-letter.ts'
+import type { DeadLetter, FailedAttemptReport, LetterFrame, Origin } from './dead-letter.ts'
+import { deadLetterCollection, deadLetterId, failedLetter, removeDeadLetter, storedMessage, writeDeadLetter } from './dead-letter.ts'
 import { DueQueue } from './due-queue.ts'
 
 /** The messages of one key that are held back, the oldest first. */
@@ -30,17 +21,13 @@ export interface HeldLane {
 type Lane = { -readonly [Field in keyof HeldLane]: HeldLane[Field] }
 
 /** How an attempt failed. */
-export interface FailureReport {
+export interface FailureReport extends FailedAttemptReport {
   readonly event: RecordedEvent
-  readonly error: unknown
-  readonly atMs: number
-  readonly durationMs: number
 }
 
 /** What came with a message, of which a copy is kept; undefined where it stays in the log. */
 export type OriginOf = (event: RecordedEvent) => Origin | undefined
 
-const keptAttempts = 20
 const pageSize = 1_000
 
 /**
@@ -152,25 +139,11 @@ export class HeldLanes {
   }
 
   /** The message as a dead letter. */
-  letterOf(key: string, { event, error, atMs, durationMs }: FailureReport, before: DeadLetter | undefined): DeadLetter {
-    const failure = failureOf(error)
-    const at = new Date(atMs).toISOString()
-    return {
-      ...this.#frameOf(key, event),
-      state: 'dead',
-      attempts: (before?.attempts ?? 0) + 1,
-      history: [...(before?.history ?? []), { at, error: describeError(error).slice(0, 500), durationMs: Math.round(durationMs) }].slice(
-        -keptAttempts,
-      ),
-      error: failure,
-      fingerprint: fingerprintOf(this.#processor, failure),
-      failedAt: before?.failedAt ?? at,
-      edit: before?.edit ?? null,
-      ...(before?.message && { message: before.message, origin: before.origin }),
-    }
+  letterOf(key: string, report: FailureReport, before: DeadLetter | undefined): DeadLetter {
+    return failedLetter(this.#frameOf(key, report.event), report, before)
   }
 
-  #frameOf(key: string, event: RecordedEvent) {
+  #frameOf(key: string, event: RecordedEvent): LetterFrame {
     const { position, type } = event
     const origin = this.#originOf(event)
     return {
