@@ -21,7 +21,7 @@ const append = fc.record({
   isOther: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
 })
 const act = (kind: Exclude<Step['kind'], 'append'>) => fc.record({ kind: fc.constant(kind), choice: fc.integer({ min: 0, max: 5 }) })
-const step: fc.Arbitrary<Step> = fc.oneof(
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: append },
   { weight: 5, arbitrary: act('write') },
   { weight: 4, arbitrary: act('turns') },
@@ -130,7 +130,7 @@ test(
   { timeout: 60_000 },
   async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+      fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 60 }), async (steps) => {
         const world = await RelayWorld.open()
         const scenario = new Scenario(world)
         try {
