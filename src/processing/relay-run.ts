@@ -36,7 +36,6 @@ export class RelayRun {
   #position: number
   /** A checkpoint beyond it says that it goes on. */
   #stoodAt: number
-  #savedPosition: number
   /** Events are published that the checkpoint does not know of. */
   #hasUnsaved = false
   #isOver = false
@@ -49,7 +48,6 @@ export class RelayRun {
     this.#signal = AbortSignal.any([tenure.signal, this.#broken.signal])
     this.#position = lease.position
     this.#stoodAt = lease.position
-    this.#savedPosition = lease.position
     const position = (): number => this.#position
     this.#writer = new CheckpointWriter({
       tenure,
@@ -127,13 +125,15 @@ export class RelayRun {
     }
   }
 
-  /** Waits for more to publish, or for what is in flight. */
+  /** Waits for more to publish, or for what is in flight and then for the checkpoint: neither keeps the next event waiting. */
   async #rest(through: number, flight: InFlight): Promise<void> {
     const { tail } = this.#parts.context
     const grown = (): Promise<void> => tail.grown(through, Infinity, this.#signal)
     if (!flight.isEmpty) return Promise.race([grown(), flight.landed()])
-    if (this.#hasUnsaved) await this.#writer.flush()
-    if (this.#signal.aborted) return
+    if (this.#hasUnsaved) {
+      await Promise.race([grown(), this.#writer.flush()])
+      return
+    }
     await this.#tenure.recover()
     this.#tenure.live()
     await grown()
@@ -149,8 +149,7 @@ export class RelayRun {
   #committed(finished: number, through: number): void {
     const { context } = this.#parts
     const { lease } = this.#tenure
-    this.#savedPosition = through
-    this.#hasUnsaved = this.#savedPosition < this.#position
+    this.#hasUnsaved = through < this.#position
     if (finished > 0) context.store.environment.metrics.count('headwater_processor_events_total', finished, { processor: lease.processor })
     this.#tenure.moved(through)
     if (through > this.#stoodAt) void this.#tenure.recover()
