@@ -98,7 +98,7 @@ export class RelayRun {
   async #publishLog(): Promise<PublishFailure | undefined> {
     const { topic, connection } = this.#parts
     const flight = new InFlight({
-      publish: (messages) => connection.publish(topic.name, messages),
+      publish: async (messages) => connection.publish(topic.name, messages),
       onRefused: (event, error) => this.#letters.putAside(event, error),
       onThrough: (position, count) => this.#passed(position, count),
     })

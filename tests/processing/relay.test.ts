@@ -120,6 +120,22 @@ test('nothing is handed over behind a call that failed in the moment in which an
   await world.until(() => relaying.isOver)
 })
 
+test('a connection that throws is a failure like any other', async () => {
+  const world = await openWorld()
+  await world.append(['a'])
+  const published: string[] = []
+  const connection: Pick<TransportConnection, 'publish'> = {
+    publish: (_, messages) => {
+      if (published.push(messages[0]!.id) < 3) throw new Error('closed')
+      return Promise.resolve([{ ok: true }])
+    },
+  }
+  const relaying = await begin(world, {}, connection as TransportConnection)
+  await world.until(async () => (await world.checkpoint()) === 1)
+  expect(relaying.failures).toEqual(['Asked at position 1 (asked:a): closed', 'Asked at position 1 (asked:a): closed'])
+  expect(published).toEqual(['e1', 'e1', 'e1'])
+})
+
 test('an event of which the code of the topic makes no message stands still, after those before it', async () => {
   const world = await openWorld()
   await world.append(['a', 'b', 'c'])
