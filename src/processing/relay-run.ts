@@ -32,8 +32,8 @@ export class RelayRun {
   readonly #broken = new AbortController()
   /** Aborted when the relay is to stop, has lost its lease, or can commit nothing any more. */
   readonly #signal: AbortSignal
-  /** Everything up to here is confirmed by the broker, or put aside. */
-  #position: number
+  /** Everything up to this position is confirmed by the broker, or put aside. */
+  readonly #reached: { position: number; readonly state: undefined }
   /** A checkpoint beyond it says that it goes on. */
   #stoodAt: number
   /** Events are published that the checkpoint does not know of. */
@@ -46,18 +46,12 @@ export class RelayRun {
     this.#parts = parts
     this.#tenure = tenure
     this.#signal = AbortSignal.any([tenure.signal, this.#broken.signal])
-    this.#position = lease.position
+    this.#reached = { position: lease.position, state: undefined }
     this.#stoodAt = lease.position
-    const position = (): number => this.#position
     this.#writer = new CheckpointWriter({
       tenure,
       store: context.store,
-      progress: {
-        get position() {
-          return position()
-        },
-        state: undefined,
-      },
+      progress: this.#reached,
       circumstances: () => ({}),
       onCommitted: (_, finished, through) => this.#committed(finished, through),
       onFailed: (error) => this.#broken.abort(error),
@@ -113,7 +107,7 @@ export class RelayRun {
   async #feed(flight: InFlight): Promise<void> {
     const { topic, context } = this.#parts
     const source = new LogSource(context.store, context.tail, Object.keys(topic.events))
-    for await (const page of source.pages(this.#position, this.#signal)) {
+    for await (const page of source.pages(this.#reached.position, this.#signal)) {
       for (const part of partsOf(page)) {
         await flight.room()
         // A call that has failed is known by the next turn of the event loop: nothing is handed over behind it.
@@ -140,7 +134,7 @@ export class RelayRun {
   }
 
   #passed(position: number, count: number): void {
-    this.#position = Math.max(this.#position, position)
+    this.#reached.position = Math.max(this.#reached.position, position)
     if (count === 0) return this.#writer.passed()
     this.#hasUnsaved = true
     this.#writer.finishedWithoutEffect(count, saveEveryMs)
@@ -149,7 +143,7 @@ export class RelayRun {
   #committed(finished: number, through: number): void {
     const { context } = this.#parts
     const { lease } = this.#tenure
-    this.#hasUnsaved = through < this.#position
+    this.#hasUnsaved = through < this.#reached.position
     if (finished > 0) context.store.environment.metrics.count('headwater_processor_events_total', finished, { processor: lease.processor })
     this.#tenure.moved(through)
     if (through > this.#stoodAt) void this.#tenure.recover()
@@ -158,7 +152,7 @@ export class RelayRun {
   async #stumble({ event, error }: PublishFailure): Promise<void> {
     await this.#writer.flush()
     if (this.#signal.aborted) return
-    this.#stoodAt = this.#position
+    this.#stoodAt = this.#reached.position
     await this.#tenure.stumble(error, describePlace(event))
   }
 }
