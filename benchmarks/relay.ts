@@ -58,18 +58,20 @@ async function measure(lab: Lab, given: GivenBroker, broker: OpenBroker, connect
         const service = defineService('relay', { publishes: [topic] })
         const options = { storage: storageAt(place), transport: broker.transport, log: silentLog, metrics: pacedBy(pace) }
         const app = await start(service, options)
+        pace.begin()
         await pace.finished
         await app.stop()
       }),
       'raw client': turn(async (topic, pace) => {
         const messages = []
         for await (const event of store.readLog()) messages.push(encodeMessage(event, topic))
+        pace.begin()
         await broker.raw.publish(topic.name, messages, pace)
       }),
     },
     lab.rounds,
   )
   const title = `relay, ${count.toLocaleString('en')} events, until the checkpoint is past them`
-  const notes = [`raw: ${broker.raw.about}; without reading the log`]
+  const notes = [`raw: ${broker.raw.about}; without reading the log; both from the first message`]
   return { title, store: `${given.name}, PostgreSQL`, figures: speedFigures(speeds, 'events'), notes }
 }

@@ -21,7 +21,7 @@ export class Pace {
 
   constructor(total: number, { isWhole = false }: { readonly isWhole?: boolean | undefined } = {}) {
     this.#total = total
-    if (isWhole) this.#begin()
+    if (isWhole) this.begin()
   }
 
   /** Resolves when the last message is through. */
@@ -37,7 +37,7 @@ export class Pace {
     this.#count += messages
     if (this.#start === undefined) {
       if (this.#count >= this.#total) this.#finished.reject(new Error(`${this.#total} messages were through at once: too few to time`))
-      else if (this.#count >= this.#total / 10) this.#begin()
+      else if (this.#count >= this.#total / 10) this.begin()
     } else if (this.#count >= this.#total && !this.#isOver) {
       this.#isOver = true
       const measured = this.#count - this.#start.count
@@ -49,8 +49,9 @@ export class Pace {
     }
   }
 
-  #begin(): void {
-    this.#start = { count: this.#count, ms: performance.now(), cpu: process.cpuUsage() }
+  /** Times from here on: for who has much under way at once, of which a part would be done before a tenth is through. */
+  begin(): void {
+    this.#start ??= { count: this.#count, ms: performance.now(), cpu: process.cpuUsage() }
   }
 }
 

@@ -33,6 +33,11 @@ export function followsLog(processor: string): boolean {
   return processor !== 'outbox' && !processor.startsWith('transport:') && !/^handler:.+@/.test(processor)
 }
 
+/** True of what publishes the log, and of its dead letters. */
+export function isRelay(processor: string): boolean {
+  return processor.startsWith('relay:')
+}
+
 /** True of the lease by which a process says that it takes part in the shards of a handler: it processes nothing. */
 export function isPresence(processor: string): boolean {
   return processor.includes('#member:')

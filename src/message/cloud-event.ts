@@ -123,7 +123,8 @@ function toAttributeText(remainder: Remainder): string {
   return JSON.stringify(remainder).replaceAll(allUnfit, escaped)
 }
 
-function sortable(count: number): string {
+/** A count as a text of a fixed length. */
+export function sortable(count: number): string {
   return String(count).padStart(16, '0')
 }
 

@@ -29,7 +29,7 @@ export interface CheckpointState {
 export interface CheckpointWriterParts {
   readonly tenure: Tenure
   readonly store: EventStore
-  readonly progress: Progress
+  readonly progress: Pick<Progress, 'position' | 'state'>
   /** What the checkpoint's state says beside the progress. */
   readonly circumstances: () => Omit<CheckpointState, 'progress'>
   /** `finished` is how many messages are finished by it, those without effect included. */
@@ -100,9 +100,9 @@ export class CheckpointWriter {
     this.#changed(effect.append || effect.documents || effect.isRemembered ? 0 : withoutEffectsMs)
   }
 
-  finishedWithoutEffect(): void {
-    this.#finished++
-    this.#changed(withoutEffectsMs)
+  finishedWithoutEffect(count = 1, withinMs: number = withoutEffectsMs): void {
+    this.#finished += count
+    this.#changed(withinMs)
   }
 
   /** The progress has changed without a message for this processor. */

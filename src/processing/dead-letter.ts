@@ -60,11 +60,6 @@ export interface FailedAttempt {
   readonly durationMs: number
 }
 
-/** What is remembered of an attempt that failed. */
-export function attemptFailed({ error, atMs, durationMs }: { error: unknown; atMs: number; durationMs: number }): FailedAttempt {
-  return { at: new Date(atMs).toISOString(), error: describeError(error).slice(0, 500), durationMs: Math.round(durationMs) }
-}
-
 export interface Failure {
   readonly name: string
   readonly code: string | null
@@ -106,6 +101,46 @@ export function writeDeadLetter(letter: DeadLetter): DocumentWrite {
 
 export function removeDeadLetter(id: string): DocumentWrite {
   return { collection: deadLetterCollection.id, key: id, document: null, fields: deadLetterCollection.indexed.map(() => ''), words: null }
+}
+
+/** What a letter says of its message, whatever became of it. */
+export type LetterFrame = Pick<
+  DeadLetter,
+  'id' | 'processor' | 'key' | 'position' | 'type' | 'message' | 'origin' | 'nextAttemptAt' | 'edit'
+>
+
+/** How an attempt failed. */
+export interface FailedAttemptReport {
+  readonly error: unknown
+  readonly atMs: number
+  readonly durationMs: number
+}
+
+/** What is known of a failed message from its earlier attempts: a dead letter, or as much of one as came with the message. */
+export type EarlierAttempts = Pick<DeadLetter, 'attempts' | 'history' | 'failedAt'> & Partial<DeadLetter>
+
+/** What is remembered of an attempt that failed. */
+export function attemptFailed({ error, atMs, durationMs }: FailedAttemptReport): FailedAttempt {
+  return { at: new Date(atMs).toISOString(), error: describeError(error).slice(0, 500), durationMs: Math.round(durationMs) }
+}
+
+const keptAttempts = 20
+
+/** The letter of a message that has failed once more, and was given up alone. `before` is what is known of it already. */
+export function failedLetter(frame: LetterFrame, report: FailedAttemptReport, before: EarlierAttempts | undefined): DeadLetter {
+  const failure = failureOf(report.error)
+  const failed = attemptFailed(report)
+  return {
+    ...frame,
+    state: 'dead',
+    attempts: (before?.attempts ?? 0) + 1,
+    history: [...(before?.history ?? []), failed].slice(-keptAttempts),
+    error: failure,
+    fingerprint: fingerprintOf(frame.processor, failure),
+    failedAt: before?.failedAt ?? failed.at,
+    edit: before?.edit ?? null,
+    ...(before?.message && { message: before.message, origin: before.origin ?? null }),
+  }
 }
 
 export function storedMessage(event: RecordedEvent): StoredMessage {

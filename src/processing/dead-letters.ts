@@ -136,7 +136,10 @@ export class DeadLetters {
     return [...groups.values()].toSorted((a, b) => b.failed - a.failed)
   }
 
-  /** One more attempt, now. `outcome` of what it resolves to says how it went. */
+  /**
+   * One more attempt, now. `outcome` of what it resolves to says how it went. An event that a relay could not publish is published then behind later ones of its
+   * key, which did not wait for it.
+   */
   retry(id: string, options: ActionOptions): Promise<OperatorAction> {
     return this.#ask('retry', id, options)
   }
@@ -146,7 +149,10 @@ export class DeadLetters {
     return this.#ask('discard', id, options)
   }
 
-  /** Handles other data in the place of the message's own, which is kept beside it. The message is tried again by `retry`. */
+  /**
+   * Handles other data in the place of the message's own, which is kept beside it. The message is tried again by `retry`.
+   * Refused for the events of a relay, which are in the log.
+   */
   edit(id: string, data: unknown, options: ActionOptions): Promise<OperatorAction> {
     return this.#ask('edit', id, options, { data })
   }

@@ -1,8 +1,9 @@
 import type { Environment } from '../observability/environment.ts'
 import type { MetricName } from '../observability/metrics.ts'
 import type { Effect } from './checkpoint-writer.ts'
+import type { EarlierAttempts } from './dead-letter.ts'
 import { writeDeadLetter } from './dead-letter.ts'
-import type { EarlierAttempts, FailureReport, HeldLanes } from './held-lanes.ts'
+import type { FailureReport, HeldLanes } from './held-lanes.ts'
 import type { LaneOptions } from './lane-options.ts'
 import { isPermanent, nextAttemptInMs } from './retry.ts'
 

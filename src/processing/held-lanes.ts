@@ -3,17 +3,8 @@ import type { Environment } from '../observability/environment.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { encodeCondition } from '../storage/field.ts'
 import type { DocumentWrite } from '../storage/write-set.ts'
-import type { DeadLetter, Origin } from './dead-letter.ts'
-import {
-  attemptFailed,
-  deadLetterCollection,
-  deadLetterId,
-  failureOf,
-  fingerprintOf,
-  removeDeadLetter,
-  storedMessage,
-  writeDeadLetter,
-} from './dead-letter.ts'
+import type { DeadLetter, EarlierAttempts, FailedAttemptReport, LetterFrame, Origin } from './dead-letter.ts'
+import { deadLetterCollection, deadLetterId, failedLetter, removeDeadLetter, storedMessage, writeDeadLetter } from './dead-letter.ts'
 import { DueQueue } from './due-queue.ts'
 
 /** The messages of one key that are held back, the oldest first. */
@@ -30,15 +21,9 @@ export interface HeldLane {
 type Lane = { -readonly [Field in keyof HeldLane]: HeldLane[Field] }
 
 /** How an attempt failed. */
-export interface FailureReport {
+export interface FailureReport extends FailedAttemptReport {
   readonly event: RecordedEvent
-  readonly error: unknown
-  readonly atMs: number
-  readonly durationMs: number
 }
-
-/** What is known of a failed message from its earlier attempts: a dead letter, or as much of one as came with the message. */
-export type EarlierAttempts = Pick<DeadLetter, 'attempts' | 'history' | 'failedAt'> & Partial<DeadLetter>
 
 /** What came with a message, of which a copy is kept; undefined where it stays in the log. */
 export type OriginOf = (event: RecordedEvent) => Origin | undefined
@@ -46,7 +31,6 @@ export type OriginOf = (event: RecordedEvent) => Origin | undefined
 /** What must be known of a held message to put it where it was. */
 type HeldPlace = Pick<DeadLetter, 'key' | 'position' | 'state' | 'nextAttemptAt'>
 
-const keptAttempts = 20
 const pageSize = 1_000
 
 /**
@@ -169,22 +153,10 @@ export class HeldLanes {
 
   /** The message as a dead letter. */
   letterOf(key: string, report: FailureReport, before: EarlierAttempts | undefined): DeadLetter {
-    const failure = failureOf(report.error)
-    const failed = attemptFailed(report)
-    return {
-      ...this.#frameOf(key, report.event),
-      state: 'dead',
-      attempts: (before?.attempts ?? 0) + 1,
-      history: [...(before?.history ?? []), failed].slice(-keptAttempts),
-      error: failure,
-      fingerprint: fingerprintOf(this.#processor, failure),
-      failedAt: before?.failedAt ?? failed.at,
-      edit: before?.edit ?? null,
-      ...(before?.message && { message: before.message, origin: before.origin ?? null }),
-    }
+    return failedLetter(this.#frameOf(key, report.event), report, before)
   }
 
-  #frameOf(key: string, event: RecordedEvent) {
+  #frameOf(key: string, event: RecordedEvent): LetterFrame {
     const { position, type } = event
     const origin = this.#originOf(event)
     return {

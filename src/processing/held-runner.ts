@@ -1,6 +1,7 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { Environment } from '../observability/environment.ts'
 import type { EventStore } from '../storage/event-store.ts'
+import type { DocumentWrite } from '../storage/write-set.ts'
 import type { Announcements } from './announcements.ts'
 import type { Attempts } from './attempts.ts'
 import type { CheckpointWriter } from './checkpoint-writer.ts'
@@ -12,7 +13,7 @@ import type { HandlerCaller } from './handler-call.ts'
 import type { FailureReport, HeldLane, HeldLanes } from './held-lanes.ts'
 import type { MessageSource } from './message-source.ts'
 import type { OperatorAction } from './operator-action.ts'
-import { writeAction } from './operator-action.ts'
+import { TakenActions, writeAnswer } from './operator-action.ts'
 import { ProcessEndedError } from './retry.ts'
 
 export interface HeldRunnerParts {
@@ -35,8 +36,6 @@ export interface HeldRunnerParts {
 const maxStragglerMs = 60_000
 /** Processes are killed for other reasons too: one that is killed so often while it tries the same message is killed by it. */
 const deathsBeforeParking = 3
-/** So many of the latest wishes of operators are remembered, so that what is being done is not done twice. */
-const rememberedActions = 10_000
 
 /** Tries the messages again that have failed, one lane's after another, and does what operators ask for. */
 export class HeldRunner {
@@ -44,8 +43,7 @@ export class HeldRunner {
   readonly #environment: Environment
   /** The retries that operators asked for and that have not ended yet, by position. */
   readonly #asked = new Map<number, OperatorAction>()
-  /** Ids of actions that were taken up. */
-  readonly #taken = new Set<string>()
+  readonly #taken = new TakenActions()
 
   constructor(parts: HeldRunnerParts) {
     this.#parts = parts
@@ -81,12 +79,7 @@ export class HeldRunner {
 
   /** Does what an operator asks for; a retry is under way when this resolves. */
   async act(action: OperatorAction): Promise<void> {
-    if (this.#taken.has(action.id)) return
-    this.#taken.add(action.id)
-    for (const oldest of this.#taken) {
-      if (this.#taken.size <= rememberedActions) break
-      this.#taken.delete(oldest)
-    }
+    if (!this.#taken.add(action)) return
     const { held, processor, writer, onFree } = this.#parts
     const position = Number(action.letter.slice(processor.length + 1))
     const lane = held.laneOf(position)
@@ -222,15 +215,15 @@ export class HeldRunner {
     this.#parts.writer.add({ documents: [this.#answered(action, state, outcome)] })
   }
 
-  #answersFor(position: number, outcome: string): readonly ReturnType<typeof writeAction>[] {
+  #answersFor(position: number, outcome: string): readonly DocumentWrite[] {
     const action = this.#asked.get(position)
     if (!action) return []
     this.#asked.delete(position)
     return [this.#answered(action, 'done', outcome)]
   }
 
-  #answered(action: OperatorAction, state: 'done' | 'refused', outcome: string): ReturnType<typeof writeAction> {
-    return writeAction({ ...action, state, outcome, doneAt: new Date(this.#nowMs).toISOString() })
+  #answered(action: OperatorAction, state: 'done' | 'refused', outcome: string): DocumentWrite {
+    return writeAnswer(action, state, outcome, this.#nowMs)
   }
 
   get #nowMs(): number {

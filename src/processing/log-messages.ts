@@ -47,7 +47,7 @@ export class LogMessages implements MessageSource {
   }
 }
 
-async function findInLog(store: EventStore, position: number): Promise<RecordedEvent | undefined> {
+export async function findInLog(store: EventStore, position: number): Promise<RecordedEvent | undefined> {
   const [event] = await store.readLogPage({ after: position - 1, upTo: position, limit: 1 })
   return event
 }

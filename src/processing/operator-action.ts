@@ -56,6 +56,30 @@ async function makeCollections({ driver }: EventStore): Promise<void> {
   }
 }
 
+/** The action as it is kept when it is over. */
+export function writeAnswer(action: OperatorAction, state: 'done' | 'refused', outcome: string, nowMs: number): DocumentWrite {
+  return writeAction({ ...action, state, outcome, doneAt: new Date(nowMs).toISOString() })
+}
+
+/** So many of the latest wishes of operators are remembered. */
+const rememberedActions = 10_000
+
+/** The actions that were taken up, so that what is being done, and is told again, is not done twice. */
+export class TakenActions {
+  readonly #ids = new Set<string>()
+
+  /** False when it was taken up before. */
+  add({ id }: OperatorAction): boolean {
+    if (this.#ids.has(id)) return false
+    this.#ids.add(id)
+    for (const oldest of this.#ids) {
+      if (this.#ids.size <= rememberedActions) break
+      this.#ids.delete(oldest)
+    }
+    return true
+  }
+}
+
 export function writeAction(action: OperatorAction): DocumentWrite {
   const values = action as unknown as Readonly<Record<string, unknown>>
   return {

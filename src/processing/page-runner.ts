@@ -5,7 +5,7 @@ import type { Page } from './log-source.ts'
 import { LogSource, refuseCheckpointBeyondLog } from './log-source.ts'
 import type { ProcessingContext, Runner, Tenure } from './processor.ts'
 
-/** What is done with the log page by page, in order: the fold of a projection, later a relay. */
+/** What is done with the log page by page, in order: the fold of a projection. */
 export interface Worker {
   /** Undefined: all of them. */
   readonly types: readonly string[] | undefined

@@ -6,7 +6,6 @@ import type { SendCommand } from '../processing/handler-call.ts'
 import type { AnyHandler } from '../processing/handler.ts'
 import { LaneRunner } from '../processing/lane-runner.ts'
 import { LogMessages } from '../processing/log-messages.ts'
-import { PageRunner } from '../processing/page-runner.ts'
 import type { ProcessingContext } from '../processing/processor.ts'
 import { Processor } from '../processing/processor.ts'
 import { Relay } from '../processing/relay.ts'
@@ -186,11 +185,13 @@ export function runRelays(
   service: Service<string, string, string>,
   context: ProcessingContext,
   connection: TransportConnection,
-): readonly Processor[] {
-  return publishedTopics(service).map((topic) => {
-    const runner = new PageRunner(new Relay(topic, connection, context.store.environment), context)
-    return new Processor({ name: `relay:${topic.name}`, runner, startAt: 'beginning' }, context)
-  })
+): { readonly processors: readonly Processor[]; readonly relays: readonly Relay[] } {
+  const topics = publishedTopics(service)
+  const relays = topics.map((topic) => new Relay({ topic, connection, context }))
+  const processors = relays.map(
+    (runner, index) => new Processor({ name: `relay:${topics[index]!.name}`, runner, startAt: 'beginning' }, context),
+  )
+  return { processors, relays }
 }
 
 function backoffOf({ lanes }: AnyHandler): { readonly backoff?: AnyHandler['lanes']['retry'] } {

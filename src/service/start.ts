@@ -79,10 +79,11 @@ export async function start<Handled extends string, Answered extends string>(
     const commands = new CommandBus(service, store, inline.length > 0 ? inlineWrites(store, targets) : undefined)
     const sendCommand: SendCommand = (command, data, { id }) => commands.send(command, data, { id })
     const handling = run.includes('handlers') ? runHandlers(service, context, sendCommand, connection) : noMessaging
+    const relaying = run.includes('relays') && connection ? runRelays(service, context, connection) : noRelays
     const processors = [
       ...handling.processors,
       ...(run.includes('projections') ? sqlProjections.map((projection) => sqlProcessor(projection, context)) : []),
-      ...(run.includes('relays') && connection ? runRelays(service, context, connection) : []),
+      ...relaying.processors,
     ]
     const { groups, laneRunners } = handling
     const deadLetters = new DeadLetters(store)
@@ -90,7 +91,8 @@ export async function start<Handled extends string, Answered extends string>(
     const cleaner = new InboxCleaner(store, () => topics, inboxRetentionMs === undefined ? {} : { retentionMs: inboxRetentionMs })
     const sequencer = store.driver.staging && run.includes('handlers') ? new Sequencer({ store, leases }) : undefined
     const requests = new Requests(service.name, sendsTo, context)
-    const actions = new ActionWatcher(deadLetters, store, () => [...laneRunners, ...groups])
+    const takers = [...laneRunners, ...groups, ...relaying.relays]
+    const actions = new ActionWatcher(deadLetters, store, () => takers)
     app = new RunningApp({
       service,
       context,
@@ -112,7 +114,7 @@ export async function start<Handled extends string, Answered extends string>(
     await Promise.all(readModels.map((readModel) => readModel.start({ keepUp: run.includes('projections') })))
     for (const processor of processors) processor.start()
     for (const group of groups) await group.start()
-    if (laneRunners.length + groups.length > 0) actions.start()
+    if (takers.length > 0) actions.start()
     if (topics.length > 0) cleaner.start()
     if (options.onAlert) app.watchWith(alertWatch(app, options.onAlert, options.alerts))
     return app as unknown as App<Handled, Answered>
@@ -140,6 +142,7 @@ function alertWatch(app: RunningApp, onAlert: (alert: Alert) => void, thresholds
 }
 
 const noMessaging: Messaging = { processors: [], groups: [], laneRunners: [] }
+const noRelays: ReturnType<typeof runRelays> = { processors: [], relays: [] }
 
 function sqlProcessor(projection: SqlProjection, context: ProcessingContext): Processor {
   const runner = new PageRunner(sqlWorker(projection, context.store), context)

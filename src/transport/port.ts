@@ -42,7 +42,8 @@ export interface TransportConnection {
    * Sends the messages. Resolves when the broker has confirmed each of them, as durably as it can, or has refused it: an outcome a message, in their order.
    * Messages of one key are kept in the order in which they were given, also over several calls that overlap, and also when some had to be sent again;
    * what comes behind a message that was refused is sent. A message that could not be confirmed in time (`publishTimeoutMs` of the adapter) may
-   * have been written all the same, and then those behind it of its key are not sent either; consumers recognise repetitions by `id`.
+   * have been written all the same, and then those behind it of its key are not sent either, those of later calls included that were made before this one
+   * resolved; consumers recognise repetitions by `id`.
    * @throws TransportClosedError
    */
   publish(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]>

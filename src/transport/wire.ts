@@ -1,12 +1,14 @@
-import { fromCloudEvent, toCloudEvent } from '../message/cloud-event.ts'
+import { fromCloudEvent, sortable, toCloudEvent } from '../message/cloud-event.ts'
 import type { Metadata, RecordedEvent } from '../message/event.ts'
-import { parseTimestamp } from '../message/timestamp.ts'
+import { formatTimestamp, parseTimestamp } from '../message/timestamp.ts'
 import type { OutgoingMessage, ReceivedMessage } from './port.ts'
 import { UnreadableMessageError } from './errors.ts'
 import type { Topic } from './topic.ts'
 
 const structuredType = 'application/cloudevents+json'
 const jsonType = 'application/json'
+const structuredHeaders = Object.freeze({ 'content-type': structuredType })
+const jsonHeaders = Object.freeze({ 'content-type': jsonType })
 const noMetadata: Metadata = Object.freeze({})
 const noTags: readonly string[] = Object.freeze([])
 
@@ -14,14 +16,37 @@ const noTags: readonly string[] = Object.freeze([])
 export function encodeMessage(event: RecordedEvent, topic: Topic): OutgoingMessage {
   const key = topic.keyOf(event)
   const priority = topic.priorityOf(event)
-  const cloudEvent = toCloudEvent(event)
   const common = { id: event.id, key, ...(priority && { priority }) }
   if (topic.mode === 'structured')
-    return { ...common, attributes: {}, headers: { 'content-type': structuredType }, body: utf8(JSON.stringify(cloudEvent)) }
+    return { ...common, attributes: {}, headers: structuredHeaders, body: Buffer.from(JSON.stringify(toCloudEvent(event))) }
+  const body = Buffer.from(JSON.stringify(event.data))
+  const plain = plainAttributes(event)
+  if (plain) return { ...common, attributes: plain, headers: jsonHeaders, body }
+  const cloudEvent = toCloudEvent(event)
   const attributes: Record<string, string> = {}
   for (const name in cloudEvent) if (name !== 'data' && name !== 'datacontenttype') attributes[name] = String(cloudEvent[name])
   const { datacontenttype = jsonType } = cloudEvent
-  return { ...common, attributes, headers: { 'content-type': datacontenttype }, body: utf8(JSON.stringify(event.data)) }
+  return { ...common, attributes, headers: { 'content-type': datacontenttype }, body }
+}
+
+/** The attributes of an event without metadata and tags, as `toCloudEvent` gives them, which takes longer; undefined for any other event. */
+function plainAttributes(event: RecordedEvent): OutgoingMessage['attributes'] | undefined {
+  const time = formatTimestamp(event.time)
+  if (time === undefined || event.tags.length > 0) return undefined
+  for (const _ in event.metadata) return undefined
+  return {
+    specversion: '1.0',
+    id: event.id,
+    source: event.source,
+    type: event.type,
+    subject: event.stream,
+    time,
+    schemaversion: String(event.schemaVersion),
+    correlationid: event.correlationId,
+    causationid: event.causationId,
+    sequence: sortable(event.version),
+    position: sortable(event.position),
+  }
 }
 
 /**
@@ -156,5 +181,3 @@ function isJson(contentType: string): boolean {
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
-const encoder = new TextEncoder()
-const utf8 = (text: string): Uint8Array => encoder.encode(text)

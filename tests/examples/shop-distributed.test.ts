@@ -101,11 +101,14 @@ describe('over a log in a file, without any server', { timeout: 120_000 }, () =>
   test('Black Friday: the bank is slow, fails and recovers; customers notice nothing, and nobody is charged twice', async () => {
     const phases = ['--bank-ms', '20', '--slow-ms', '400', '--calm-for-ms', '2000', '--slow-for-ms', '2000', '--fail-for-ms', '2500']
     const { code, output } = await startShop(['--black-friday', '--port', '0', ...phases]).ended
-    const rows = new Map([...output.matchAll(/^(as usual|slow|out of service|recovered) .*$/gm)].map(([row, name]) => [name, row]))
+    const rows = new Map(
+      [...output.matchAll(/^(as usual again|as usual|slow|out of service|recovered) .*$/gm)].map(([row, name]) => [name, row]),
+    )
     expect(rows.get('as usual')).toMatch(/ 0 {2}closed$/)
     expect(rows.get('slow')).toMatch(/ 0 {2}closed$/)
     expect(rows.get('out of service')).toMatch(/ 0 {2}closed → .*open/)
     expect(rows.get('recovered')).toMatch(/ 0 {2}.*open .*→ closed$/)
+    expect(rows.get('as usual again')).toMatch(/ 0 {2}closed$/)
     // Orders are accepted all the while.
     for (const row of rows.values()) expect(Number(/ s {2,}([\d.]+)/.exec(row)?.[1]), row).toBeGreaterThan(5)
     expect(output).toMatch(/99 of 100 orders were placed within/)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { defineEvent } from '../../src/message/event.ts'
+import { toCloudEvent } from '../../src/message/cloud-event.ts'
 import type { RecordedEvent } from '../../src/message/event.ts'
 import { jsonSchema } from '../../src/schema/json-schema.ts'
 import type { ReceivedMessage } from '../../src/transport/port.ts'
@@ -91,5 +92,33 @@ test('whatever its attributes are, a message says the same in binary and in stru
       expect(outcomeOf(changed)).toEqual(readStructured(changed))
     }),
     { numRuns: 2_000 },
+  )
+})
+
+test('the attributes of an event are those of its CloudEvent, in the same order', () => {
+  const name = fc.string({ minLength: 1 })
+  const event = fc.record({
+    type: name,
+    id: name,
+    source: name,
+    stream: name,
+    schemaVersion: fc.integer({ min: 1, max: 1_000 }),
+    version: fc.integer({ min: 1 }),
+    position: fc.integer({ min: 1 }),
+    time: fc.date({ noInvalidDate: true }),
+    correlationId: name,
+    causationId: name,
+    metadata: fc.oneof(fc.constant({}), fc.constant({ tenant: 'a' }), fc.constant({ dataschema: 'x:y', 'a b': 1 })),
+    tags: fc.oneof(fc.constant([]), fc.constant(['vip'])),
+    data: fc.jsonValue(),
+  })
+  fc.assert(
+    fc.property(event, (one) => {
+      const { data: _, datacontenttype, ...attributes } = toCloudEvent(one)
+      const { attributes: written, headers } = encodeMessage(one, topic)
+      expect(Object.entries(written)).toEqual(Object.entries(attributes).map(([attribute, value]) => [attribute, String(value)]))
+      expect(headers).toEqual({ 'content-type': datacontenttype })
+    }),
+    { numRuns: 500 },
   )
 })

@@ -20,9 +20,15 @@ export interface Phase {
   readonly breakerStates: readonly string[]
 }
 
+/** With what the others are compared. */
+export const usualPhases = { before: 'as usual', after: 'as usual again' } as const
+
 const lookEveryMs = 250
 
-/** The bank is as always, then slow, then turns everybody away, then is as always again until nobody waits any more. Customers come all the while. */
+/**
+ * The bank is as always, then slow, then turns everybody away, then is as always again until nobody waits any more, and a while longer: what else the machine
+ * has to do changes in the course of minutes, and orders while the bank is slow are compared with those before and after. Customers come all the while.
+ */
 export class Day {
   readonly #bank: Bank
   readonly #auditor: Auditor
@@ -55,7 +61,7 @@ export class Day {
     const usual = { latencyMs: bankMs, isDown: false }
     // What runs for the first time is slow, which would flatter the comparison.
     await this.#spend('warming up', usual, waitFor(calmForMs / 4), signal)
-    await this.#spend('as usual', usual, waitFor(calmForMs), signal)
+    await this.#spend(usualPhases.before, usual, waitFor(calmForMs), signal)
     await this.#spend('slow', { latencyMs: slowMs, isDown: false }, waitFor(slowForMs), signal)
     await this.#spend('out of service', { latencyMs: slowMs, isDown: true }, waitFor(failForMs), signal)
     const [, before] = this.#phases
@@ -65,6 +71,7 @@ export class Day {
       await delay(calmForMs / 4, undefined, { signal }).catch(() => undefined)
     }
     await this.#spend('recovered', usual, drained, signal)
+    await this.#spend(usualPhases.after, usual, waitFor(calmForMs), signal)
     return this.#phases
   }
 

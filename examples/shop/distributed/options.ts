@@ -45,7 +45,7 @@ export const help = `The shop as five processes with a store each, talking over 
   --black-friday        the bank gets slow, then fails, then recovers, while customers keep coming; ends with a table and the books
   --bank-ms N           how long the bank takes as usual           (default: 200)
   --slow-ms N           and when it is slow                        (default: 8000)
-  --calm-for-ms N       how long all is well at first              (default: 20000)
+  --calm-for-ms N       how long all is well before, and after     (default: 30000)
   --slow-for-ms N       how long it is slow                        (default: 60000)
   --fail-for-ms N       how long it fails                          (default: 60000)
   --help`
@@ -84,7 +84,7 @@ export function readOptions(args: readonly string[]): Options {
   const day: BlackFriday = {
     bankMs: ms('bank-ms', 200),
     slowMs: ms('slow-ms', 8_000),
-    calmForMs: ms('calm-for-ms', 20_000),
+    calmForMs: ms('calm-for-ms', 30_000),
     slowForMs: ms('slow-for-ms', 60_000),
     failForMs: ms('fail-for-ms', 60_000),
   }

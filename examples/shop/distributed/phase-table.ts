@@ -1,6 +1,7 @@
 import { quantile } from '../demo/figures.ts'
 import { count, duration } from '../demo/format.ts'
 import type { Phase } from './black-friday.ts'
+import { usualPhases } from './black-friday.ts'
 
 /** The day as a table, and whether customers have felt that the bank was slow. */
 export function tableOf(phases: readonly Phase[]): readonly string[] {
@@ -27,11 +28,17 @@ export function tableOf(phases: readonly Phase[]): readonly string[] {
 }
 
 function comparison(phases: readonly Phase[]): string {
-  const p99 = (name: string): number | undefined => quantile(phases.find((phase) => phase.name === name)?.placingMs ?? [], 0.99)
-  const [before, slow, down] = [p99('as usual'), p99('slow'), p99('out of service')]
-  if (before === undefined || slow === undefined || down === undefined) return 'Too few orders to compare.'
-  const times = (value: number): string => `${(value / before).toFixed(1)} times`
-  return `99 of 100 orders were placed within ${duration(before)} before, ${times(slow)} that while the bank was slow, ${times(down)} that while it was out of service.`
+  const p99 = (...names: readonly string[]): number | undefined => {
+    const placingMs = phases.filter(({ name }) => names.includes(name)).flatMap((phase) => phase.placingMs)
+    return quantile(
+      placingMs.toSorted((a, b) => a - b),
+      0.99,
+    )
+  }
+  const [usual, slow, down] = [p99(usualPhases.before, usualPhases.after), p99('slow'), p99('out of service')]
+  if (usual === undefined || slow === undefined || down === undefined) return 'Too few orders to compare.'
+  const times = (value: number): string => `${(value / usual).toFixed(1)} times`
+  return `99 of 100 orders were placed within ${duration(usual)} before and after, ${times(slow)} that while the bank was slow, ${times(down)} that while it was out of service.`
 }
 
 function durationOf(sorted: readonly number[], part: number): string {

@@ -4,10 +4,11 @@ import type { Command } from 'commander'
 import { DeadLetters } from '../../processing/dead-letters.ts'
 import { run } from '../command.ts'
 import type { ChangeOptions } from '../dead-letters/carry-out.ts'
-import { actionOptions, addChangeOptions, carryOut, refuseRelays, requireLetter } from '../dead-letters/carry-out.ts'
+import { actionOptions, addChangeOptions, carryOut, requireLetter } from '../dead-letters/carry-out.ts'
 import { describeChange } from '../dead-letters/describe-change.ts'
 import { FailedError, UsageError } from '../exit-codes.ts'
 import { messageOf, withStore } from '../open-store.ts'
+import { isRelay } from '../processors.ts'
 import { printableLines } from '../output.ts'
 
 interface Options extends ChangeOptions {
@@ -29,7 +30,8 @@ export function addEdit(deadLetters: Command): void {
       const data = await readJson(options.data)
       return withStore(options, { migrate: false }, async (store) => {
         const letter = await requireLetter(new DeadLetters(store), id)
-        refuseRelays(letter.processor)
+        if (isRelay(letter.processor))
+          throw new FailedError(`${letter.processor} publishes the log, which nobody edits: append another event, and discard this one`)
         const changes = describeChange(letter.message?.data, data)
         if (changes.length === 0) throw new FailedError(`${id} has this data already`)
         if (!output.json) await output.say(printableLines(changes.map((change) => `  ${change}`).join('\n')), undefined)

@@ -5,7 +5,7 @@ import { parseAmount } from '../arguments.ts'
 import type { GlobalOptions } from '../command.ts'
 import { run } from '../command.ts'
 import type { ChangeOptions } from '../dead-letters/carry-out.ts'
-import { actionOptions, addChangeOptions, refuseRelays } from '../dead-letters/carry-out.ts'
+import { actionOptions, addChangeOptions } from '../dead-letters/carry-out.ts'
 import { findProcessors, runnerOf } from '../processors.ts'
 import type { ExitCode } from '../exit-codes.ts'
 import { exitCodes, FailedError, NotFoundError, UsageError } from '../exit-codes.ts'
@@ -30,7 +30,7 @@ export function addRedrive(deadLetters: Command): void {
         'itself, with the exit code 1, when more than a tenth of a step fails again; Ctrl-C stops after the step at hand. What was not tried stays as it is.',
     )
     .option('--fingerprint <F>', 'those that failed for this reason; see: headwater dead-letters groups')
-    .option('--processor <NAME>', 'those of this handler')
+    .option('--processor <NAME>', 'those of this handler, or of a relay (relay:TOPIC)')
     .option('--rate <N>', 'at most so many messages a second, on average over a step (default: 100)', parseAmount)
     .option('--reason <TEXT>', 'why, for the record')
   addChangeOptions(redrive).action(run<Options>(({ options, output }) => redriveLetters(options, output)))
@@ -50,7 +50,6 @@ async function redriveLetters(options: Options & GlobalOptions, output: Output):
     const groups = (await letters.groups(filter)).filter((group) => group.fingerprint === (fingerprint ?? group.fingerprint))
     if (groups.length === 0 && fingerprint !== undefined) throw new NotFoundError(`no message has failed for the reason ${fingerprint}`)
     for (const group of groups) {
-      refuseRelays(group.processor)
       // Else the first message would be asked for, and tried whenever somebody comes, with nobody looking.
       if ((await runnerOf(store, group.processor)) === undefined)
         throw new FailedError(`nobody runs ${group.processor} at the moment: start the service first; nothing was tried`)

@@ -10,7 +10,8 @@ export function addRetry(deadLetters: Command): void {
     .command('retry <ID>')
     .summary('try one again, now')
     .description(
-      'Has the message handled once more. When it succeeds, those that wait behind it go on by themselves; when it fails again, the exit code is 1.',
+      'Has the message handled once more. When it succeeds, those that wait behind it go on by themselves; when it fails again, the exit code is 1. An ' +
+        'event that a relay could not publish comes after the later ones of its key then: those did not wait.',
     )
     .option('--reason <TEXT>', 'why, for the record')
   addChangeOptions(retry).action(

@@ -7,10 +7,10 @@ import type { OperatorAction } from '../../processing/operator-action.ts'
 import type { EventStore } from '../../storage/event-store.ts'
 import { parseCount } from '../arguments.ts'
 import type { ExitCode } from '../exit-codes.ts'
-import { exitCodes, FailedError, NotFoundError } from '../exit-codes.ts'
+import { exitCodes, NotFoundError } from '../exit-codes.ts'
 import type { Output } from '../output.ts'
 import { formatAge } from '../output.ts'
-import { runnerOf } from '../processors.ts'
+import { isRelay, runnerOf } from '../processors.ts'
 
 /** Of every command that changes a dead letter. */
 export interface ChangeOptions {
@@ -54,14 +54,6 @@ export async function requireLetter(letters: DeadLetters, id: string): Promise<F
   throw new NotFoundError(`there is no dead letter ${id}${fate}`)
 }
 
-/** Those of a relay are a record only: nobody does anything about them, so it must not be asked for. */
-export function refuseRelays(processor: string): void {
-  if (processor.startsWith('relay:'))
-    throw new FailedError(
-      `${processor} publishes the log; what the broker refused for good is kept for the record, and cannot be tried again or changed`,
-    )
-}
-
 /** Asks for an action and says how it went. */
 export async function carryOut(
   store: EventStore,
@@ -69,7 +61,6 @@ export async function carryOut(
   letter: DeadLetter,
   ask: (letters: DeadLetters) => Promise<OperatorAction>,
 ): Promise<ExitCode> {
-  refuseRelays(letter.processor)
   const letters = new DeadLetters(store)
   const action = await ask(letters)
   if (action.state === 'requested') {
@@ -88,6 +79,7 @@ export async function describePending(store: EventStore, { kind, letter, process
 
 async function describeOutcome(letters: DeadLetters, { letter: id, outcome, state }: OperatorAction): Promise<string> {
   if (state === 'refused') return `${id}: refused, ${outcome}`
+  if (outcome === 'succeeded' && isRelay(id)) return `${id}: succeeded; it was published after later events of its key`
   if (outcome !== 'failed') return `${id}: ${outcome}`
   const letter = await letters.get(id)
   return `${id}: failed again, ${letter?.error?.message ?? 'for an unknown reason'}${letter ? ` (${letter.state})` : ''}`

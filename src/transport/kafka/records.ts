@@ -42,19 +42,19 @@ const noBytes: Buffer = Buffer.alloc(0)
 export function toRecord({ id, key, attributes, headers, body }: WireMessage & { readonly id: string | undefined }): OutgoingRecord {
   const written = new Map<Buffer, Buffer>()
   let bytes = recordOverhead + body.byteLength
-  const write = (name: Buffer, text: string): void => {
-    const value = Buffer.from(text)
-    written.set(name, value)
-    bytes += name.byteLength + value.byteLength + headerOverhead
+  const write = (header: Header, text: string): void => {
+    const value = valueBytes(header, text)
+    written.set(header.name, value)
+    bytes += header.name.byteLength + value.byteLength + headerOverhead
   }
   for (const name in attributes) {
     // The header says it, or is what says it.
     if (name === 'datacontenttype') {
-      if (headers[contentType] === undefined) write(nameBytes(contentType), attributes[name]!)
-    } else write(nameBytes(prefix + name), attributes[name]!)
+      if (headers[contentType] === undefined) write(headerNamed(contentType), attributes[name]!)
+    } else write(attributeHeader(name), attributes[name]!)
   }
-  for (const name in headers) write(nameBytes(name), headers[name]!)
-  if (id !== undefined && attributes['id'] !== id) write(nameBytes(idHeader), id)
+  for (const name in headers) write(headerNamed(name), headers[name]!)
+  if (id !== undefined && attributes['id'] !== id) write(headerNamed(idHeader), id)
 
   const keyBytes = key === undefined ? undefined : Buffer.from(key)
   if (keyBytes) bytes += keyBytes.byteLength
@@ -66,8 +66,9 @@ export function addHeaders(record: OutgoingRecord, added: Readonly<Record<string
   const headers = new Map([...record.headers].filter(([name]) => !Object.hasOwn(added, name.toString())))
   let { bytes } = record
   for (const [name, value] of Object.entries(added)) {
-    headers.set(nameBytes(name), value)
-    bytes += nameBytes(name).byteLength + value.byteLength + headerOverhead
+    const { name: nameBytes } = headerNamed(name)
+    headers.set(nameBytes, value)
+    bytes += nameBytes.byteLength + value.byteLength + headerOverhead
   }
   return { ...record, headers, bytes }
 }
@@ -103,16 +104,42 @@ function put(record: Record<string, string>, name: string, value: string): void 
   else record[name] = value
 }
 
-const names = new Map<string, Buffer>()
-const mostNames = 1_000
+/** The same few names come with every message, and many of their values with the next one again. */
+interface Header {
+  readonly name: Buffer
+  /** The value that was written last, and its bytes. */
+  text: string
+  value: Buffer
+}
 
-/** The same few names come with every message. */
-function nameBytes(name: string): Buffer {
-  const known = names.get(name)
-  if (known) return known
-  const bytes = Buffer.from(name)
-  if (names.size < mostNames) names.set(name, bytes)
-  return bytes
+const headersByName = new Map<string, Header>()
+const headersByAttribute = new Map<string, Header>()
+const mostNames = 1_000
+/** Longer values are not kept. */
+const keptLength = 100
+
+function headerNamed(name: string): Header {
+  return headersByName.get(name) ?? newHeader(headersByName, name, name)
+}
+
+function attributeHeader(attribute: string): Header {
+  return headersByAttribute.get(attribute) ?? newHeader(headersByAttribute, attribute, prefix + attribute)
+}
+
+function newHeader(known: Map<string, Header>, key: string, name: string): Header {
+  const header: Header = { name: Buffer.from(name), text: '', value: noBytes }
+  if (known.size < mostNames) known.set(key, header)
+  return header
+}
+
+function valueBytes(header: Header, text: string): Buffer {
+  if (header.text === text) return header.value
+  const value = Buffer.from(text)
+  if (text.length <= keptLength) {
+    header.text = text
+    header.value = value
+  }
+  return value
 }
 
 interface HeaderName {
