@@ -11,13 +11,16 @@ import { defineService } from '../../src/service/service.ts'
 import { sqlite } from '../../src/storage/sqlite/index.ts'
 import { kafka } from '../../src/transport/kafka/index.ts'
 import { log } from '../../src/transport/log/index.ts'
+import { nats } from '../../src/transport/nats/index.ts'
 import type { OutgoingMessage, Transport, TransportConnection } from '../../src/transport/port.ts'
 import { rabbitmq } from '../../src/transport/rabbitmq/index.ts'
+import { sqs } from '../../src/transport/sqs/index.ts'
 import { defineTopic } from '../../src/transport/topic.ts'
 import { encodeMessage } from '../../src/transport/wire.ts'
 import { startForTest } from '../support/apps.ts'
 import { describeOnBroker } from '../support/brokers.ts'
 import { eventually } from '../support/eventually.ts'
+import { near } from '../transport/sqs/support.ts'
 import type { Job } from './killed-process.ts'
 import type { Place } from './killing.ts'
 import { doneIn, expectEach, freshFile, jobsOf, openPlace, retryBlamed, strike, Workers } from './killing.ts'
@@ -196,5 +199,17 @@ describeOnBroker('RabbitMQ', 'faults over RabbitMQ', (url) =>
     (where) => rabbitmq({ url: where }),
     // A defect, said in docs/messaging.md: of what dead consumers held, a few messages come after later ones of their key.
     { keepsOrder: false },
+  ),
+)
+describeOnBroker('NATS JetStream', 'faults over NATS', (servers) =>
+  scenarios(
+    async () => ({ kind: 'nats', where: servers }),
+    (where) => nats({ servers: where, ackWaitMs: 1_000 }),
+  ),
+)
+describeOnBroker('ElasticMQ', 'faults over SQS', (endpoint) =>
+  scenarios(
+    async () => ({ kind: 'sqs', where: endpoint }),
+    (where) => sqs(near(where, { visibilityTimeoutSec: 2 })),
   ),
 )
