@@ -1,13 +1,9 @@
 import { defineEvent, defineHandler, defineService, jsonSchema, silentLog, start } from 'headwater'
 import { postgres } from 'headwater/postgres'
 import { sqlite } from 'headwater/sqlite'
-import { kafka } from 'headwater/kafka'
-import { log } from 'headwater/log'
-import { nats } from 'headwater/nats'
-import { rabbitmq } from 'headwater/rabbitmq'
-import { sqs } from 'headwater/sqs'
-import type { Transport } from 'headwater'
 import { defineTopic } from 'headwater'
+import type { TransportPlace } from './transport-places.ts'
+import { openTransport } from './transport-places.ts'
 
 /**
  * A process that handles slowly, many at a time, and may be killed at any moment; some messages fail at first, and some kill it by themselves.
@@ -46,28 +42,16 @@ interface Place {
   readonly where: string
   readonly schema?: string
 }
-const [store, transport, topic] = process.argv.slice(2).map((text) => JSON.parse(text) as Place)
-const { kind, where, schema = 'headwater' } = store!
+const [store, transport, topic] = process.argv.slice(2).map((text) => JSON.parse(text) as unknown) as [
+  Place,
+  TransportPlace?,
+  { readonly where: string }?,
+]
+const { kind, where, schema = 'headwater' } = store
 const topics = topic ? [defineTopic(topic.where, { events: [Asked], partitions: 3 })] : []
-const transports: Readonly<Record<string, (at: string) => Transport>> = {
-  kafka: (at) => kafka({ brokers: at.split(','), sessionTimeoutMs: 2_000, heartbeatMs: 200 }),
-  rabbitmq: (at) => rabbitmq({ url: at }),
-  nats: (at) => nats({ servers: at, ackWaitMs: 1_000 }),
-  sqs: (at) =>
-    sqs({
-      endpoint: at,
-      region: 'us-east-1',
-      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-      queueCacheMs: 50,
-      waitTimeSec: 1,
-      visibilityTimeoutSec: 2,
-    }),
-  log: (at) => log(sqlite(at)),
-}
-const broker = transport && transports[transport.kind]!(transport.where)
 const app = await start(defineService('working', { handlers: [work], subscribes: topics }), {
   storage: kind === 'postgres' ? postgres(where, { schema }) : sqlite(where),
-  ...(broker && { transport: broker }),
+  ...(transport && { transport: openTransport(transport) }),
   log: silentLog,
   leaseMs: 600,
   pollMs: 100,
