@@ -15,6 +15,9 @@ export interface Lease {
   readonly lost: AbortSignal
 }
 
+/** A lease that was given back is found so soon, however long it would have lasted. */
+const standbyMs = 1_000
+
 interface Held {
   readonly epoch: number
   readonly controller: AbortController
@@ -65,7 +68,7 @@ export class LeaseKeeper {
   ): Promise<Lease | { readonly heldBy: string; readonly retryInMs: number }> {
     const askedMs = this.#store.environment.clock.now()
     const claim = await this.#store.driver.processors.claim({ processor, owner: this.owner, ttlMs: this.ttlMs, startAt, takesOver })
-    if (!claim.claimed) return { heldBy: claim.owner, retryInMs: Math.max(50, Math.min(claim.expiresInMs, this.ttlMs / 3)) }
+    if (!claim.claimed) return { heldBy: claim.owner, retryInMs: Math.max(50, Math.min(claim.expiresInMs, this.ttlMs / 3, standbyMs)) }
     const controller = new AbortController()
     this.#held.get(processor)?.controller.abort()
     this.#held.set(processor, { epoch: claim.epoch, controller, validUntilMs: askedMs + this.ttlMs })
