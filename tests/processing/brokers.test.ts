@@ -1,55 +1,19 @@
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { defineEvent } from '../../src/message/event.ts'
-import type { RecordedEvent } from '../../src/message/event.ts'
-import { environment } from '../../src/observability/environment.ts'
-import { silentLog } from '../../src/observability/log.ts'
+import { describe, expect, test } from 'vitest'
 import { InMemoryMetrics } from '../../src/observability/metrics.ts'
 import { DeadLetters } from '../../src/processing/dead-letters.ts'
 import { defineHandler } from '../../src/processing/handler.ts'
-import { jsonSchema } from '../../src/schema/json-schema.ts'
 import { defineService } from '../../src/service/service.ts'
 import { sqlite } from '../../src/storage/sqlite/index.ts'
-import type { OutgoingMessage, Transport, TransportConnection } from '../../src/transport/port.ts'
-import { defineTopic } from '../../src/transport/topic.ts'
+import type { OutgoingMessage } from '../../src/transport/port.ts'
 import { encodeMessage } from '../../src/transport/wire.ts'
 import { startForTest } from '../support/apps.ts'
 import { describeOnBroker } from '../support/brokers.ts'
 import { eventually } from '../support/eventually.ts'
-import type { Job } from './killed-process.ts'
+import { Asked, connectTo, Done, eventOf, freshTopic, prepareTopic, publishAll } from './job-messages.ts'
 import type { Place } from './killing.ts'
 import { doneIn, expectEach, freshFile, jobsOf, openPlace, retryBlamed, strike, Workers } from './killing.ts'
 import type { TransportPlace } from './transport-places.ts'
 import { openTransport } from './transport-places.ts'
-
-const job = jsonSchema<Job>({ type: 'object', required: ['key', 'n'], properties: { key: { type: 'string' }, n: { type: 'number' } } })
-const Asked = defineEvent('Asked', job)
-const Done = defineEvent('Done', job)
-const Unasked = defineEvent('Unasked', job)
-
-let names = 0
-const freshTopic = () =>
-  defineTopic(`faults-${process.pid}-${Date.now().toString(36)}-${++names}`, {
-    events: [Asked, Unasked],
-    partitions: 3,
-    key: ({ data }) => (data as Job).key,
-  })
-
-function eventOf(data: Job): RecordedEvent {
-  const id = `m${data.n}`
-  const place = { stream: `asked:${data.key}`, version: 1, position: data.n + 1, type: 'Asked', schemaVersion: 1, source: 'elsewhere' }
-  return { ...place, id, time: new Date(0), data, correlationId: id, causationId: id, metadata: {}, tags: [] }
-}
-
-async function publishAll(connection: TransportConnection, topic: string, messages: readonly OutgoingMessage[]): Promise<void> {
-  for (let next = 0; next < messages.length; next += 500)
-    for (const outcome of await connection.publish(topic, messages.slice(next, next + 500))) if (!outcome.ok) throw outcome.error
-}
-
-async function connectTo(transport: Transport): Promise<TransportConnection> {
-  const connection = await transport.connect({ environment: environment({ log: silentLog }), clientName: 'faults' })
-  onTestFinished(() => connection.close())
-  return connection
-}
 
 function scenarios(
   place: () => TransportPlace | Promise<TransportPlace>,
@@ -62,12 +26,8 @@ function scenarios(
       const broker = await place()
       const storePlace: Place = await freshFile()
       const store = await openPlace(storePlace)
-      const topic = freshTopic()
-      const connection = await connectTo(openTransport(broker))
-      await connection.ensureTopic(topic.spec)
-      await connection.ensureGroup(topic.name, 'working.work', {
-        at: connection.capabilities.startAt.includes('beginning') ? 'beginning' : 'end',
-      })
+      const connection = await connectTo(broker)
+      const topic = await prepareTopic(connection, 'working.work')
       const jobs = jobsOf(1_200, 60)
       const messages = jobs.map((one) => encodeMessage(eventOf(one), topic))
       // Each tenth is sent again, soon after or much later.
@@ -106,7 +66,7 @@ function scenarios(
       metrics,
       leaseMs: 5_000,
     })
-    const connection = await connectTo(transport)
+    const connection = await connectTo(broker)
     const jobs = jobsOf(300, 30).map((one) => ({ ...one, fails: 0 }))
     const good = jobs.map((one) => encodeMessage(eventOf(one), topic))
     const bad = Array.from({ length: 3_000 }, (_, n) => malformed(n, good[n % good.length]!))

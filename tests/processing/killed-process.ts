@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { defineEvent, defineHandler, defineService, jsonSchema, silentLog, start } from 'headwater'
 import { postgres } from 'headwater/postgres'
 import { sqlite } from 'headwater/sqlite'
@@ -17,6 +18,10 @@ export interface Job {
   readonly fails: number
   /** At which attempt, and later, it ends the process. */
   readonly killsAt: number
+  /** How long it takes, whatever its signal says. */
+  readonly takesMs?: number
+  /** How long nothing else happens in the process at the first attempt, heartbeats included. */
+  readonly blocksMs?: number
 }
 const job = jsonSchema<Job>({ type: 'object', required: ['key', 'n'] })
 const Asked = defineEvent('Asked', job)
@@ -27,6 +32,8 @@ const work = defineHandler(
   { on: Asked, emits: Done, concurrency: 50, retry: { firstMs: 20, maxMs: 100, attempts: 8 }, key: ({ data }) => data.key },
   async ({ data }, { emit, attempt, signal }) => {
     if (data.killsAt > 0 && attempt >= data.killsAt) process.kill(process.pid, 'SIGKILL')
+    if (data.blocksMs && attempt === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, data.blocksMs)
+    if (data.takesMs) await delay(data.takesMs)
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, data.n % 25)
       signal.addEventListener('abort', () => data.n % 2 === 0 && (clearTimeout(timer), resolve()))
