@@ -54,6 +54,43 @@ function scenarios(
     },
   )
 
+  test('a key among a thousand that fails holds nobody up, and waits in its order', { timeout: 60_000 }, async () => {
+    const broker = await place()
+    const connection = await connectTo(broker)
+    const topic = await prepareTopic(connection, 'working.work')
+    let isHealed = false
+    const work = defineHandler(
+      'work',
+      { on: Asked, emits: Done, key: ({ data }) => data.key, retry: { attempts: 2, firstMs: 10, maxMs: 20 } },
+      ({ data }, { emit }) => {
+        if (data.key === 'k7' && !isHealed) throw new Error('poison')
+        emit(Done(data))
+      },
+    )
+    const app = await startForTest(defineService('working', { handlers: [work], subscribes: [topic] }), {
+      storage: sqlite((await freshFile()).where),
+      transport: openTransport(broker),
+      leaseMs: 5_000,
+    })
+    const jobs = jobsOf(1_200, 1_000).map((one) => ({ ...one, fails: 0 }))
+    await publishAll(
+      connection,
+      topic.name,
+      jobs.map((one) => encodeMessage(eventOf(one), topic)),
+    )
+    const others = jobs.filter(({ key }) => key !== 'k7')
+    await eventually(async () => expectEach(await doneIn(app.store), others))
+    const held = await eventually(async () => {
+      const { documents } = await app.deadLetters.list({ key: 'k7' })
+      expect(documents.map(({ state }) => state)).toEqual(['parked', 'waiting'])
+      return documents
+    })
+    expect((await app.deadLetters.list()).documents.length).toBe(2)
+    isHealed = true
+    await app.deadLetters.retry(held[0]!.id, { by: 'ada' })
+    await eventually(async () => expectEach(await doneIn(app.store), jobs))
+  })
+
   test('thousands of messages that are none stop nobody, and each is kept as it came', { timeout: 120_000 }, async () => {
     const broker = await place()
     const topic = freshTopic()

@@ -240,7 +240,7 @@ describeOnBroker('RabbitMQ', 'RabbitMQ, when something breaks', () => {
     const { proxy, url } = await proxied()
     const user = await addUser(broker, 'temporary', { configure: '.*', write: '.*', read: '.*' })
     const said: string[] = []
-    const log: Log = (_level, message, fields) => void said.push(`${message} ${String(fields?.['error'] ?? '')}`)
+    const log: Log = (_level, message, fields) => void said.push(`${message} ${JSON.stringify(fields)}`)
     const transport = rabbitmq({ url: Object.assign(new URL(user), { port: new URL(url).port }).href, publishTimeoutMs: 60_000 })
     const connection = await transport.connect({ environment: environment({ log }), clientName: 'faults' })
     onTestFinished(() => connection.close())
