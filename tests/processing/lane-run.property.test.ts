@@ -236,11 +236,13 @@ for (const kind of ['partition', 'queue'] as const)
         const sent = arrivals.map(({ n }): Sent => ({ n, key: keys.get(n)!, id: `m${n}` }))
         const world = await LaneWorld.open()
         const broker = new BrokerModel(kind, () => given.pageSize)
+        let calls = 0
         const begin = (abandoned: boolean) =>
           world.begin(
             () => broker.source(),
             { concurrency: given.concurrency, timeoutMs, retry, whenExhausted: 'park' },
             ({ data }, { emit }) => {
+              calls++
               const done = (): void => emit({ type: 'Done', data } as never)
               return data.n % 2 === 0 ? done() : world.clock.sleep(data.n * 10).then(done)
             },
@@ -268,6 +270,7 @@ for (const kind of ['partition', 'queue'] as const)
             .flat()
             .toSorted((a, b) => a - b),
         ).toEqual(first)
+        if (endings.length === 0) expect(calls).toBe(first.length)
         // Where nothing was given back in between, in the order in which they came for the first time.
         if (kind === 'partition')
           for (const [key, numbers] of Object.entries(done))
