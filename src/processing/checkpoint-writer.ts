@@ -47,6 +47,7 @@ const maxBytes = 4 * 1024 * 1024
 /** What is committed together: effects, and how far the processor has come when they are those that were added last. */
 interface Batch {
   readonly effects: readonly Effect[]
+  readonly bytes: number
   readonly finished: number
   readonly position: number
   readonly state: string | undefined
@@ -68,6 +69,7 @@ export class CheckpointWriter {
   #finished = 0
   #events = 0
   #bytes = 0
+  #pendingBytes = 0
   /** Those before `#effects`, where they would have been too many for one commit. */
   #full: Batch[] = []
   #savedPosition: number
@@ -86,6 +88,11 @@ export class CheckpointWriter {
     return this.#full.reduce((count, { effects }) => count + effects.length, this.#effects.length)
   }
 
+  /** What is in memory of effects that are not committed yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
   /** To be called before the progress says that the effect's message is finished, so that no checkpoint can say so without it. */
   add(effect: Effect): void {
     const events = effect.append?.events ?? none
@@ -95,6 +102,7 @@ export class CheckpointWriter {
     if (this.#events + events.length > this.#parts.store.limits.maxEventsPerAppend || this.#bytes + bytes > maxBytes) this.#fill()
     this.#events += events.length
     this.#bytes += bytes
+    this.#pendingBytes += bytes
     this.#effects.push(effect)
     if (effect.event) this.#finished++
     this.#changed(effect.append || effect.documents || effect.isRemembered ? 0 : withoutEffectsMs)
@@ -160,6 +168,7 @@ export class CheckpointWriter {
       for (const batch of batches) {
         await this.#commitWithout(undefined, batch)
         this.#savedPosition = batch.position
+        this.#pendingBytes -= batch.bytes
         onCommitted(batch.effects, batch.finished, batch.position)
       }
     } catch (error) {
@@ -174,7 +183,7 @@ export class CheckpointWriter {
   /** What was added so far is one commit; what comes now belongs to the next. */
   #fill(): void {
     const { position } = this.#parts.progress
-    this.#full.push({ effects: this.#effects, finished: this.#finished, position, state: this.#state() })
+    this.#full.push({ effects: this.#effects, bytes: this.#bytes, finished: this.#finished, position, state: this.#state() })
     this.#effects = []
     this.#finished = 0
     this.#events = 0

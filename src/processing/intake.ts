@@ -29,7 +29,7 @@ export interface IntakeParts {
   failed(error: unknown): void
 }
 
-/** Messages at hand, at most: so many, fewer where they are large, but always some. */
+/** Messages at hand, at most: so many, fewer where they are large, but always some; and as many bytes again of what they led to. */
 const maxWaiting = 1_000
 const maxWaitingBytes = 16 * 1024 * 1024
 const minWaiting = 16
@@ -253,7 +253,8 @@ export class Intake {
 
   get #isFull(): boolean {
     const { held, waiting, writer } = this.#parts
-    return waiting() >= this.#mayWait || writer.pendingCount >= this.#mayWait * maxPendingEach || held.count >= maxHeld
+    if (waiting() >= this.#mayWait || held.count >= maxHeld) return true
+    return writer.pendingCount >= this.#mayWait * maxPendingEach || writer.pendingBytes >= maxWaitingBytes
   }
 
   /** Messages of a page are about alike: one of them tells how many may be at hand. */

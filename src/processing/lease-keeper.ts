@@ -18,6 +18,9 @@ export interface Lease {
 /** With this the name of an owner begins who takes processors only to put them somewhere else. */
 export const resetter = 'reset:'
 
+/** A lease that was given back is found so soon, however long it would have lasted. */
+const standbyMs = 1_000
+
 interface Held {
   readonly epoch: number
   readonly controller: AbortController
@@ -74,7 +77,7 @@ export class LeaseKeeper {
     const request = { processor, owner: this.owner, ttlMs: this.ttlMs, startAt }
     let claim = await processors.claim(request)
     if (!claim.claimed && takesOver && !claim.owner.startsWith(resetter)) claim = await processors.claim({ ...request, takesOver })
-    if (!claim.claimed) return { heldBy: claim.owner, retryInMs: Math.max(50, Math.min(claim.expiresInMs, this.ttlMs / 3)) }
+    if (!claim.claimed) return { heldBy: claim.owner, retryInMs: Math.max(50, Math.min(claim.expiresInMs, this.ttlMs / 3, standbyMs)) }
     const controller = new AbortController()
     this.#held.get(processor)?.controller.abort()
     this.#held.set(processor, { epoch: claim.epoch, controller, validUntilMs: askedMs + this.ttlMs })

@@ -3,6 +3,7 @@ import type { EventStore } from '../storage/event-store.ts'
 import { CheckpointBeyondLogError } from './errors.ts'
 import type { Lease } from './lease-keeper.ts'
 import type { LogTail } from './log-tail.ts'
+import { firstPageEvents, nextPageEvents } from './page-size.ts'
 
 /** Events to process, and the position up to which there are no others for this processor. */
 export interface Page {
@@ -31,7 +32,7 @@ export class LogSource {
   async *pages(position: number, signal: AbortSignal): AsyncGenerator<Page> {
     let after = position
     let ahead: Promise<ReadPage> | undefined
-    let limit = 500
+    let limit = firstPageEvents
     while (!signal.aborted) {
       const recent = ahead ? undefined : this.#tail.after(after)
       if (recent) {
@@ -41,7 +42,7 @@ export class LogSource {
       }
       const page: ReadPage = await (ahead ?? this.#read(after, limit))
       after = page.through
-      limit = nextLimit(page.events) ?? limit
+      limit = nextPageEvents(page.events, { limit, bytes: pageBytes, maxEvents })
       ahead = page.isFull ? this.#read(after, limit) : undefined
       // Whoever stops iterating leaves this read behind; its failure must not end the process.
       ahead?.catch(() => undefined)
@@ -81,11 +82,4 @@ interface ReadPage extends Page {
 const mostOfTheLog = 0.5
 
 const pageBytes = 4 * 1024 * 1024
-
-/** As many events as make about `pageBytes`, judged by three of the page before, so that large payloads do not fill the memory. */
-function nextLimit(events: readonly RecordedEvent[]): number | undefined {
-  const samples = [events[0], events[events.length >> 1], events.at(-1)].filter((event) => event !== undefined)
-  if (samples.length === 0) return undefined
-  const largest = Math.max(...samples.map(({ data }) => JSON.stringify(data).length + 400))
-  return Math.max(10, Math.min(2_000, Math.floor(pageBytes / largest)))
-}
+const maxEvents = 2_000

@@ -1,13 +1,19 @@
 import type { RecordedEvent } from '../message/event.ts'
 import { describeError } from '../observability/log.ts'
 import type { EventStore } from '../storage/event-store.ts'
+import { eventsWithin, firstPageEvents, nextPageEvents } from './page-size.ts'
 
 export interface LogTailOptions {
   /** How often to look without having been woken, in case a wake-up was lost. Default: 1,000. */
   readonly pollMs?: number
-  /** Events kept for those who are nearly there. Default: 5,000. */
+  /** Events kept for those who are nearly there, fewer where they are large. Default: 5,000. */
   readonly keepEvents?: number
 }
+
+const pageBytes = 4 * 1024 * 1024
+const maxPageEvents = 1_000
+/** Twice as much is kept at times. */
+const keepBytes = 8 * 1024 * 1024
 
 /**
  * The end of the log, read once for all processors of the process that have caught up. It is woken by appends of this process at once, by those
@@ -20,6 +26,7 @@ export class LogTail {
   /** The latest events, dense; the last one is at `#head`. */
   #recent: RecordedEvent[] = []
   #head = 0
+  #limit = firstPageEvents
   #waiting = new Set<() => void>()
   #woken = false
   #wake: () => void = () => {}
@@ -98,12 +105,14 @@ export class LogTail {
   }
 
   async #readPage(): Promise<boolean> {
-    const limit = 1_000
+    const limit = this.#limit
     const page = await this.#store.readLogPage({ after: this.#head, limit })
     this.#store.environment.metrics.count('headwater_tail_reads_total')
     if (page.length === 0) return false
     this.#recent.push(...page)
-    if (this.#recent.length > 2 * this.#keepEvents) this.#recent = this.#recent.slice(-this.#keepEvents)
+    const keep = Math.max(1, Math.min(this.#keepEvents, eventsWithin(keepBytes, page) ?? Infinity))
+    if (this.#recent.length > 2 * keep) this.#recent = this.#recent.slice(-keep)
+    this.#limit = nextPageEvents(page, { limit, bytes: pageBytes, maxEvents: maxPageEvents })
     this.#head = page.at(-1)!.position
     this.#release()
     return page.length === limit

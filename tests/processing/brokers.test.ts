@@ -1,60 +1,22 @@
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { defineEvent } from '../../src/message/event.ts'
-import type { RecordedEvent } from '../../src/message/event.ts'
-import { environment } from '../../src/observability/environment.ts'
-import { silentLog } from '../../src/observability/log.ts'
+import { describe, expect, test } from 'vitest'
 import { InMemoryMetrics } from '../../src/observability/metrics.ts'
 import { DeadLetters } from '../../src/processing/dead-letters.ts'
 import { defineHandler } from '../../src/processing/handler.ts'
-import { jsonSchema } from '../../src/schema/json-schema.ts'
 import { defineService } from '../../src/service/service.ts'
 import { sqlite } from '../../src/storage/sqlite/index.ts'
-import { kafka } from '../../src/transport/kafka/index.ts'
-import { log } from '../../src/transport/log/index.ts'
-import type { OutgoingMessage, Transport, TransportConnection } from '../../src/transport/port.ts'
-import { rabbitmq } from '../../src/transport/rabbitmq/index.ts'
-import { defineTopic } from '../../src/transport/topic.ts'
+import type { OutgoingMessage } from '../../src/transport/port.ts'
 import { encodeMessage } from '../../src/transport/wire.ts'
 import { startForTest } from '../support/apps.ts'
 import { describeOnBroker } from '../support/brokers.ts'
 import { eventually } from '../support/eventually.ts'
-import type { Job } from './killed-process.ts'
+import { Asked, connectTo, Done, eventOf, freshTopic, prepareTopic, publishAll } from './job-messages.ts'
 import type { Place } from './killing.ts'
 import { doneIn, expectEach, freshFile, jobsOf, openPlace, retryBlamed, strike, Workers } from './killing.ts'
-
-const job = jsonSchema<Job>({ type: 'object', required: ['key', 'n'], properties: { key: { type: 'string' }, n: { type: 'number' } } })
-const Asked = defineEvent('Asked', job)
-const Done = defineEvent('Done', job)
-const Unasked = defineEvent('Unasked', job)
-
-let names = 0
-const freshTopic = () =>
-  defineTopic(`faults-${process.pid}-${Date.now().toString(36)}-${++names}`, {
-    events: [Asked, Unasked],
-    partitions: 3,
-    key: ({ data }) => (data as Job).key,
-  })
-
-function eventOf(data: Job): RecordedEvent {
-  const id = `m${data.n}`
-  const place = { stream: `asked:${data.key}`, version: 1, position: data.n + 1, type: 'Asked', schemaVersion: 1, source: 'elsewhere' }
-  return { ...place, id, time: new Date(0), data, correlationId: id, causationId: id, metadata: {}, tags: [] }
-}
-
-async function publishAll(connection: TransportConnection, topic: string, messages: readonly OutgoingMessage[]): Promise<void> {
-  for (let next = 0; next < messages.length; next += 500)
-    for (const outcome of await connection.publish(topic, messages.slice(next, next + 500))) if (!outcome.ok) throw outcome.error
-}
-
-async function connectTo(transport: Transport): Promise<TransportConnection> {
-  const connection = await transport.connect({ environment: environment({ log: silentLog }), clientName: 'faults' })
-  onTestFinished(() => connection.close())
-  return connection
-}
+import type { TransportPlace } from './transport-places.ts'
+import { openTransport } from './transport-places.ts'
 
 function scenarios(
-  place: () => Promise<{ readonly kind: string; readonly where: string }>,
-  open: (where: string) => Transport,
+  place: () => TransportPlace | Promise<TransportPlace>,
   { keepsOrder = true }: { readonly keepsOrder?: boolean } = {},
 ): void {
   test(
@@ -64,12 +26,8 @@ function scenarios(
       const broker = await place()
       const storePlace: Place = await freshFile()
       const store = await openPlace(storePlace)
-      const topic = freshTopic()
-      const connection = await connectTo(open(broker.where))
-      await connection.ensureTopic(topic.spec)
-      await connection.ensureGroup(topic.name, 'working.work', {
-        at: connection.capabilities.startAt.includes('beginning') ? 'beginning' : 'end',
-      })
+      const connection = await connectTo(broker)
+      const topic = await prepareTopic(connection, 'working.work')
       const jobs = jobsOf(1_200, 60)
       const messages = jobs.map((one) => encodeMessage(eventOf(one), topic))
       // Each tenth is sent again, soon after or much later.
@@ -96,11 +54,48 @@ function scenarios(
     },
   )
 
+  test('a key among a thousand that fails holds nobody up, and waits in its order', { timeout: 60_000 }, async () => {
+    const broker = await place()
+    const connection = await connectTo(broker)
+    const topic = await prepareTopic(connection, 'working.work')
+    let isHealed = false
+    const work = defineHandler(
+      'work',
+      { on: Asked, emits: Done, key: ({ data }) => data.key, retry: { attempts: 2, firstMs: 10, maxMs: 20 } },
+      ({ data }, { emit }) => {
+        if (data.key === 'k7' && !isHealed) throw new Error('poison')
+        emit(Done(data))
+      },
+    )
+    const app = await startForTest(defineService('working', { handlers: [work], subscribes: [topic] }), {
+      storage: sqlite((await freshFile()).where),
+      transport: openTransport(broker),
+      leaseMs: 5_000,
+    })
+    const jobs = jobsOf(1_200, 1_000).map((one) => ({ ...one, fails: 0 }))
+    await publishAll(
+      connection,
+      topic.name,
+      jobs.map((one) => encodeMessage(eventOf(one), topic)),
+    )
+    const others = jobs.filter(({ key }) => key !== 'k7')
+    await eventually(async () => expectEach(await doneIn(app.store), others))
+    const held = await eventually(async () => {
+      const { documents } = await app.deadLetters.list({ key: 'k7' })
+      expect(documents.map(({ state }) => state)).toEqual(['parked', 'waiting'])
+      return documents
+    })
+    expect((await app.deadLetters.list()).documents.length).toBe(2)
+    isHealed = true
+    await app.deadLetters.retry(held[0]!.id, { by: 'ada' })
+    await eventually(async () => expectEach(await doneIn(app.store), jobs))
+  })
+
   test('thousands of messages that are none stop nobody, and each is kept as it came', { timeout: 120_000 }, async () => {
     const broker = await place()
     const topic = freshTopic()
     const metrics = new InMemoryMetrics()
-    const transport = open(broker.where)
+    const transport = openTransport(broker)
     const work = defineHandler('work', { on: Asked, emits: Done, key: ({ data }) => data.key }, ({ data }, { emit }) => emit(Done(data)))
     const app = await startForTest(defineService('working', { handlers: [work], subscribes: [topic] }), {
       storage: sqlite((await freshFile()).where),
@@ -108,7 +103,7 @@ function scenarios(
       metrics,
       leaseMs: 5_000,
     })
-    const connection = await connectTo(transport)
+    const connection = await connectTo(broker)
     const jobs = jobsOf(300, 30).map((one) => ({ ...one, fails: 0 }))
     const good = jobs.map((one) => encodeMessage(eventOf(one), topic))
     const bad = Array.from({ length: 3_000 }, (_, n) => malformed(n, good[n % good.length]!))
@@ -179,22 +174,9 @@ function malformed(n: number, good: OutgoingMessage): OutgoingMessage {
   return kinds[n % kinds.length]!()
 }
 
-describe('faults over a log transport', () =>
-  scenarios(
-    async () => ({ kind: 'log', where: (await freshFile()).where }),
-    (where) => log(sqlite(where)),
-  ))
-describeOnBroker('Kafka', 'faults over Kafka', (brokers) =>
-  scenarios(
-    async () => ({ kind: 'kafka', where: brokers }),
-    (where) => kafka({ brokers: where.split(',') }),
-  ),
-)
-describeOnBroker('RabbitMQ', 'faults over RabbitMQ', (url) =>
-  scenarios(
-    async () => ({ kind: 'rabbitmq', where: url }),
-    (where) => rabbitmq({ url: where }),
-    // A defect, said in docs/messaging.md: of what dead consumers held, a few messages come after later ones of their key.
-    { keepsOrder: false },
-  ),
-)
+describe('faults over a log transport', () => scenarios(async () => ({ kind: 'log', where: (await freshFile()).where })))
+describeOnBroker('Kafka', 'faults over Kafka', (where) => scenarios(() => ({ kind: 'kafka', where })))
+// A defect, said in docs/messaging.md: of what dead consumers held, a few messages come after later ones of their key.
+describeOnBroker('RabbitMQ', 'faults over RabbitMQ', (where) => scenarios(() => ({ kind: 'rabbitmq', where }), { keepsOrder: false }))
+describeOnBroker('NATS JetStream', 'faults over NATS', (where) => scenarios(() => ({ kind: 'nats', where })))
+describeOnBroker('ElasticMQ', 'faults over SQS', (where) => scenarios(() => ({ kind: 'sqs', where })))

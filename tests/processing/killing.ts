@@ -79,15 +79,20 @@ export class Workers {
   }
 }
 
-/** Ends one process after another while there is work to do: killed, or told to stop, at moments that differ. */
-export async function strike(workers: Workers, rounds: number, progress: () => Promise<number>): Promise<void> {
+/** Ends one process after another while there is work to do, at moments that differ; each third is told to stop, and all of them where nobody is to be killed. */
+export async function strike(
+  workers: Workers,
+  rounds: number,
+  progress: () => Promise<number>,
+  how: 'kill' | 'stop' = 'kill',
+): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     const before = await progress()
     // At least something happens between two blows, or the machine is too slow to see anything.
     for (let look = 0; look < 200 && (await progress()) <= before; look++) await delay(20)
     await delay((round * 37) % 90)
     const child = workers.all[round % workers.all.length]
-    if (child) await workers.end(child, round % 3 === 2 ? 'SIGTERM' : 'SIGKILL')
+    if (child) await workers.end(child, how === 'stop' || round % 3 === 2 ? 'SIGTERM' : 'SIGKILL')
   }
 }
 

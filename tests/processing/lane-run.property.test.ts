@@ -225,3 +225,57 @@ for (const kind of ['log', 'partition', 'queue'] as const) {
     )
   })
 }
+
+for (const kind of ['partition', 'queue'] as const)
+  test(`${kind}: messages that come in any order, several times, have their effect once`, { timeout: 120_000 }, async () => {
+    const arrival = fc.record({ n: fc.nat({ max: 30 }), key: fc.constantFrom('a', 'b', 'c') })
+    await fc.assert(
+      fc.asyncProperty(fc.array(arrival, { minLength: 1, maxLength: 60 }), scenario, async (arrivals, { endings, ...given }) => {
+        // Whatever a number's key is, it is the same at each of its arrivals.
+        const keys = new Map(arrivals.map(({ n, key }) => [n, key]))
+        const sent = arrivals.map(({ n }): Sent => ({ n, key: keys.get(n)!, id: `m${n}` }))
+        const world = await LaneWorld.open()
+        const broker = new BrokerModel(kind, () => given.pageSize)
+        let calls = 0
+        const begin = (abandoned: boolean) =>
+          world.begin(
+            () => broker.source(),
+            { concurrency: given.concurrency, timeoutMs, retry, whenExhausted: 'park' },
+            ({ data }, { emit }) => {
+              calls++
+              const done = (): void => emit({ type: 'Done', data } as never)
+              return data.n % 2 === 0 ? done() : world.clock.sleep(data.n * 10).then(done)
+            },
+            { abandoned },
+          )
+        broker.send(sent.slice(0, sent.length >> 1))
+        let current = await begin(false)
+        const ending: Promise<void>[] = []
+        for (const { how, afterSteps } of endings) {
+          await world.steps(afterSteps, given.stepMs)
+          const last = current
+          if (how === 'stop') await last.stop()
+          if (how === 'replace') ending.push(last.replace())
+          current = await begin(how !== 'stop')
+          if (how === 'replace unseen') ending.push(last.replace())
+        }
+        broker.send(sent.slice(sent.length >> 1))
+        const first = [...keys.keys()].toSorted((a, b) => a - b)
+        await world.until(async () => Object.values(await world.done()).flat().length >= first.length)
+        await Promise.all(ending)
+        await current.stop()
+        const done = await world.done()
+        expect(
+          Object.values(done)
+            .flat()
+            .toSorted((a, b) => a - b),
+        ).toEqual(first)
+        if (endings.length === 0) expect(calls).toBe(first.length)
+        // Where nothing was given back in between, in the order in which they came for the first time.
+        if (kind === 'partition')
+          for (const [key, numbers] of Object.entries(done))
+            expect(numbers).toEqual([...keys].filter(([, of]) => of === key).map(([n]) => n))
+      }),
+      { numRuns: runs },
+    )
+  })

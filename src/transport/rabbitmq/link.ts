@@ -4,6 +4,7 @@ import type { Environment } from '../../observability/environment.ts'
 import { describeError } from '../../observability/log.ts'
 import { MissingPackageError } from '../../storage/errors.ts'
 import { TransportUnavailableError, UnsupportedBrokerError } from '../errors.ts'
+import { greet } from './handshake.ts'
 import type { Settings } from './options.ts'
 
 /** @throws MissingPackageError */
@@ -22,6 +23,8 @@ export interface LinkOptions {
 }
 
 const connectTimeoutMs = 20_000
+/** From one look for the reason of an outage to the next. */
+const outageLooks = { firstMs: 1_000, maxMs: 30_000 }
 /** How long a broker that does not answer any more may hold up closing. */
 const closeTimeoutMs = 3_000
 
@@ -29,6 +32,8 @@ const closeTimeoutMs = 3_000
 export class Link {
   readonly #connection: Connection
   readonly #environment: Environment
+  /** While the connection is lost; aborted when it is there again or is not wanted any more. */
+  #outage: AbortController | undefined
 
   /** @throws TransportUnavailableError */
   static async open(ClientConnection: typeof Connection, settings: Settings, options: LinkOptions): Promise<Link> {
@@ -53,18 +58,23 @@ export class Link {
     } catch (error) {
       throw new TransportUnavailableError(`RabbitMQ at ${settings.address} cannot be reached: ${describeError(error)}`, { cause: error })
     }
-    return new Link(connection, settings.address, options)
+    return new Link(connection, settings, options)
   }
 
-  private constructor(connection: Connection, address: string, { name, environment }: LinkOptions) {
+  private constructor(connection: Connection, settings: Settings, { name, environment }: LinkOptions) {
+    const { address } = settings
     this.#connection = connection
     this.#environment = environment
     const { log, metrics } = environment
     connection.on('error', (error) => {
       metrics.count('headwater_transport_disconnects_total', 1, { transport: 'rabbitmq' })
       log('warn', 'the connection to RabbitMQ was lost; it is made again', { address, connection: name, error: describeError(error) })
+      void this.#watchOutage(settings, name)
     })
-    connection.on('connection', () => log('info', 'connected to RabbitMQ again', { address, connection: name }))
+    connection.on('connection', () => {
+      this.#endOutage()
+      log('info', 'connected to RabbitMQ again', { address, connection: name })
+    })
     connection.on('connection.blocked', (reason) =>
       log('warn', 'RabbitMQ takes no messages for now', { address, connection: name, reason }),
     )
@@ -99,6 +109,7 @@ export class Link {
 
   /** Waits until all channels are closed, but not for a broker that does not answer. */
   async close(): Promise<void> {
+    this.#endOutage()
     const timer = new AbortController()
     const late = setTimeout(closeTimeoutMs, undefined, { signal: timer.signal }).then(
       () => this.#connection.unsafeDestroy(),
@@ -109,6 +120,26 @@ export class Link {
     } finally {
       timer.abort()
     }
+  }
+
+  /** The client library says why a connection was lost, and nothing of why it does not come again: nobody would learn of a login that was taken back. */
+  async #watchOutage(settings: Settings, name: string): Promise<void> {
+    if (this.#outage) return
+    const { signal } = (this.#outage = new AbortController())
+    const { clock, log } = this.#environment
+    for (let pauseMs = outageLooks.firstMs; !signal.aborted; pauseMs = Math.min(2 * pauseMs, outageLooks.maxMs)) {
+      await clock.sleep(pauseMs, signal)
+      if (signal.aborted) return
+      await greet(settings).catch((error: unknown) => {
+        if (signal.aborted) return
+        log('warn', 'RabbitMQ is still waited for', { address: settings.address, connection: name, error: describeError(error) })
+      })
+    }
+  }
+
+  #endOutage(): void {
+    this.#outage?.abort()
+    this.#outage = undefined
   }
 }
 

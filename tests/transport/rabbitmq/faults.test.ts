@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { environment } from '../../../src/observability/environment.ts'
 import { InMemoryMetrics } from '../../../src/observability/metrics.ts'
-import { silentLog } from '../../../src/observability/log.ts'
+import { type Log, silentLog } from '../../../src/observability/log.ts'
 import { startTcpProxy, type TcpProxy } from '../../../src/testing/tcp-proxy.ts'
 import type { Partition, ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
 import { MessageTooLargeError, TransportUnavailableError } from '../../../src/transport/errors.ts'
@@ -236,6 +236,62 @@ describeOnBroker('RabbitMQ', 'RabbitMQ, when something breaks', () => {
     expect(outcome).toMatchObject({ ok: false, refused: false, error: { message: expect.stringContaining('ACCESS_REFUSED') as string } })
   })
 
+  test('a login that is taken back while it is in use is said, and waited for', async () => {
+    const { proxy, url } = await proxied()
+    const user = await addUser(broker, 'temporary', { configure: '.*', write: '.*', read: '.*' })
+    const said: string[] = []
+    const log: Log = (_level, message, fields) => void said.push(`${message} ${JSON.stringify(fields)}`)
+    const transport = rabbitmq({ url: Object.assign(new URL(user), { port: new URL(url).port }).href, publishTimeoutMs: 60_000 })
+    const connection = await transport.connect({ environment: environment({ log }), clientName: 'faults' })
+    onTestFinished(() => connection.close())
+    const topic = await topicWithGroup(connection)
+    const ledger = new Ledger()
+    await consume(connection, topic, (batch, partition) => {
+      ledger.receive(batch)
+      return partition.acknowledge(batch)
+    })
+    await ledger.publish(connection, topic, ledger.messages(5))
+    await eventually(() => expect(ledger.missing()).toEqual([]))
+
+    await putTo(broker, '/api/users/temporary', { password: 'another', tags: '' })
+    proxy.cut()
+    const publishing = ledger.publish(connection, topic, ledger.messages(5))
+    await eventually(() => expect(said.filter((one) => one.includes('ACCESS_REFUSED')).length).toBeGreaterThan(1))
+    expect(said.join()).not.toContain(':temporary@')
+    expect(ledger.confirmed).toBe(5)
+    await putTo(broker, '/api/users/temporary', { password: 'temporary', tags: '' })
+    await publishing
+    await eventually(() => ledger.expectComplete())
+    expect(ledger.confirmed).toBe(10)
+  }, 60_000)
+
+  test('a queue that is full by a policy takes nothing for the moment, and nothing is lost or out of order when it is emptied', async () => {
+    const impatient = await connect({ publishTimeoutMs: 500 })
+    const topic = await topicWithGroup(impatient)
+    const definition = { 'max-length': 10, overflow: 'reject-publish' }
+    await putTo(broker, '/api/policies/%2F/full', { pattern: `^${topic}\\.g$`, definition, 'apply-to': 'queues' })
+    const ledger = new Ledger()
+    await eventually(async () => {
+      const { confirmed } = ledger
+      await ledger.publish(impatient, topic, ledger.messages(20))
+      expect(ledger.confirmed).toBeLessThan(confirmed + 20)
+    })
+    const [refused] = await impatient.publish(topic, ledger.messages(1))
+    expect(refused).toMatchObject({ ok: false, refused: false })
+    expect(refused && !refused.ok && refused.error).toBeInstanceOf(TransportUnavailableError)
+    const patient = await connect()
+    const { confirmed } = ledger
+    const waiting = ledger.publish(patient, topic, ledger.messages(50))
+    await consume(await connect(), topic, (batch, partition) => {
+      ledger.receive(batch)
+      return partition.acknowledge(batch)
+    })
+    await waiting
+    expect(ledger.confirmed).toBe(confirmed + 50)
+    await eventually(() => expect(ledger.missing()).toEqual([]))
+    ledger.expectComplete()
+  }, 60_000)
+
   test('with the management plugin the lag counts what other processes hold', async () => {
     const holder = await connect()
     const topic = await topicWithGroup(holder)
@@ -261,16 +317,17 @@ async function addUser(
   name: string,
   permissions: Readonly<Record<'configure' | 'write' | 'read', string>>,
 ): Promise<string> {
-  const { origin, username, password } = new URL(broker.managementUrl ?? '')
-  const put = async (path: string, body: unknown): Promise<void> => {
-    const headers = {
-      authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
-      'content-type': 'application/json',
-    }
-    const response = await fetch(origin + path, { method: 'PUT', headers, body: JSON.stringify(body) })
-    expect(response.ok, `${path}: ${response.status}`).toBe(true)
-  }
-  await put(`/api/users/${name}`, { password: name, tags: '' })
-  await put(`/api/permissions/%2F/${name}`, permissions)
+  await putTo(broker, `/api/users/${name}`, { password: name, tags: '' })
+  await putTo(broker, `/api/permissions/%2F/${name}`, permissions)
   return Object.assign(new URL(broker.url), { username: name, password: name }).href
+}
+
+async function putTo(broker: OwnBroker, path: string, body: unknown): Promise<void> {
+  const { origin, username, password } = new URL(broker.managementUrl ?? '')
+  const headers = {
+    authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
+    'content-type': 'application/json',
+  }
+  const response = await fetch(origin + path, { method: 'PUT', headers, body: JSON.stringify(body) })
+  expect(response.ok, `${path}: ${response.status}`).toBe(true)
 }
