@@ -29,8 +29,8 @@ function keepsOrder(place: TransportPlace, count: number, blows: number): void {
     const jobs = jobsOf(count, keyCount)
     const messages = jobs.map((data) => {
       const id = `m${data.n}`
-      const place = { stream: `asked:${data.key}`, version: Math.floor(data.n / keyCount) + 1, position: data.n + 1 }
-      const event = { ...place, id, type: 'Asked', source: 'elsewhere', schemaVersion: 1, time: new Date(0), data }
+      const at = { stream: `asked:${data.key}`, version: Math.floor(data.n / keyCount) + 1, position: data.n + 1 }
+      const event = { ...at, id, type: 'Asked', source: 'elsewhere', schemaVersion: 1, time: new Date(0), data }
       return encodeMessage({ ...event, correlationId: id, causationId: id, metadata: {}, tags: [] }, topic)
     })
     // Each seventh is late by some places of its key.
