@@ -1,4 +1,5 @@
 import type { Environment } from '../../observability/environment.ts'
+import { publishDelayable } from '../delays.ts'
 import { TransportClosedError } from '../errors.ts'
 import type {
   OutgoingMessage,
@@ -71,7 +72,7 @@ export class RabbitMqConnection implements TransportConnection {
 
   async publish(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
     this.#checkOpen()
-    const publishing = this.#publisherOf(topic).publish(messages)
+    const publishing = publishDelayable(this.capabilities, messages, (some) => this.#publisherOf(topic).publish(some))
     this.#publishing.add(publishing)
     try {
       return await publishing
