@@ -2,6 +2,7 @@ import type { AsyncMessage, Channel } from 'rabbitmq-client'
 import type { Environment } from '../../observability/environment.ts'
 import { describeError } from '../../observability/log.ts'
 import type { Partition, ReceivedMessage } from '../port.ts'
+import { Consumers, type Consumer } from './consumers.ts'
 import { DeliveryTags } from './delivery-tags.ts'
 import { Intake } from './intake.ts'
 import { Delivery } from './wire.ts'
@@ -29,6 +30,7 @@ export class QueuePartition implements Partition {
   readonly #tags = new DeliveryTags()
   readonly #intake: Intake
   #arrived: Delivery[] = []
+  readonly #consumers = new Consumers()
   #consumerTag: string | undefined
   #adjusting: Promise<void> | undefined
   #hasFailed = false
@@ -102,6 +104,7 @@ export class QueuePartition implements Partition {
       const tag = Delivery.tagOn(this.#channel, message)
       if (tag === undefined || !this.#tags.settle(tag)) continue
       tags.push(tag)
+      this.#consumers.settled(tag)
       this.#intake.settled(message.body.byteLength)
     }
     if (!this.revoked.aborted) this.#reportHeld()
@@ -136,10 +139,11 @@ export class QueuePartition implements Partition {
     this.#environment.metrics.gauge('headwater_transport_held', this.#intake.held, this.#labels)
   }
 
-  #deliver(message: AsyncMessage): void {
+  #deliver(message: AsyncMessage, consumer: Consumer): void {
     const delivery = new Delivery(this.topic, this.#channel, message)
     this.#arrived.push(delivery)
     this.#intake.delivered(delivery.body.byteLength)
+    this.#consumers.delivered(consumer, message.deliveryTag)
     // The client hands out each message by itself; the reader is woken once for all that came at the same time.
     if (this.#isWaking) return
     this.#isWaking = true
@@ -152,6 +156,7 @@ export class QueuePartition implements Partition {
 
   #adjust(): void {
     if (this.#adjusting || this.revoked.aborted || this.#hasFailed || this.#intake.advise() === undefined) return
+    if (this.#consumerTag !== undefined && !this.#consumers.mayFollow) return
     this.#adjusting = this.#replaceConsumer()
       .catch((error: unknown) => {
         if (this.revoked.aborted || this.#hasFailed) return
@@ -171,8 +176,9 @@ export class QueuePartition implements Partition {
     if (!prefetch || this.revoked.aborted) return
     await this.#channel.basicQos({ prefetchCount: prefetch })
     this.#intake.begun(prefetch)
-    const begun = await this.#channel.basicConsume({ queue: this.#from.queue }, (message) => this.#deliver(message))
-    this.#consumerTag = begun.consumerTag
+    const consumer = this.#consumers.next()
+    await this.#channel.basicConsume({ queue: this.#from.queue, consumerTag: consumer.name }, (message) => this.#deliver(message, consumer))
+    this.#consumerTag = consumer.name
   }
 
   /** What it was sent before it ended still comes, and stays with this channel. */
