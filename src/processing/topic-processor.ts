@@ -148,7 +148,9 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
   #subscribe(run: (partition: Partition) => Promise<void>): Promise<Subscription> {
     const { caller, connection, group, name, topic } = this.#parts
     const startAt = topicStartAt(caller.handler.startAt, connection.capabilities, name)
-    return connection.subscribe({ topic: topic.name, group, startAt, maxMessages, maxBytes, releaseTimeoutMs, run })
+    // Where processes share a queue, the lease lets one of them consume.
+    const isAlone = connection.capabilities.ordering === 'queue'
+    return connection.subscribe({ topic: topic.name, group, startAt, maxMessages, maxBytes, isAlone, releaseTimeoutMs, run })
   }
 
   #messagesOf(partition: Partition): TopicMessages {

@@ -85,7 +85,13 @@ export class RabbitMqConnection implements TransportConnection {
     this.#checkOpen()
     await this.#topology.ensureGroup(options.topic, options.group, options.startAt)
     this.#checkOpen()
-    const subscription = new QueueSubscription(this.#links.consuming, this.#topology, options, this.#environment)
+    const subscription = new QueueSubscription(
+      this.#links.consuming,
+      this.#topology,
+      options,
+      this.#settings.heartbeatSec,
+      this.#environment,
+    )
     this.#subscriptions.add(subscription)
     this.#everySubscription.add(subscription)
     return { close: () => this.#end(subscription) }

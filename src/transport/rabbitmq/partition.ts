@@ -13,6 +13,7 @@ export interface QueueToRead {
   readonly queue: string
   readonly maxMessages: number
   readonly maxBytes: number
+  readonly isAlone?: boolean
 }
 
 /**
@@ -93,7 +94,9 @@ export class QueuePartition implements Partition {
     this.#revocation.abort()
     this.#wakeReader?.()
     this.#environment.metrics.gauge('headwater_transport_held', 0, this.#labels)
-    // Others get at once what has not been sent yet. What is on its way comes back to the queue with the end of the channel.
+    // The next one that is to be alone begins when there is no consumer any more: then everything has come back to the queue, with the end of the channel.
+    if (this.#from.isAlone) return
+    // Others get at once what has not been sent yet.
     void (this.#adjusting ?? Promise.resolve()).then(() => this.#endConsumer()).catch(() => undefined)
   }
 

@@ -21,17 +21,20 @@ export class QueueSubscription implements Subscription {
   readonly #topology: Topology
   readonly #options: SubscriptionOptions
   readonly #environment: Environment
+  /** Of the connection; 0 where there are none. */
+  readonly #heartbeatSec: number
   readonly #closing = new AbortController()
   #partition: QueuePartition | undefined
   /** The channel that is consumed now, until `run` has ended and the channel is closed. */
   #consuming: Promise<void> | undefined
 
   /** The group must be there. */
-  constructor(link: Link, topology: Topology, options: SubscriptionOptions, environment: Environment) {
+  constructor(link: Link, topology: Topology, options: SubscriptionOptions, heartbeatSec: number, environment: Environment) {
     this.queue = queueOf(options.topic, options.group)
     this.#link = link
     this.#topology = topology
     this.#options = options
+    this.#heartbeatSec = heartbeatSec
     this.#environment = environment
     void this.#consume()
   }
@@ -53,6 +56,7 @@ export class QueueSubscription implements Subscription {
       const beganMs = clock.now()
       try {
         if (!isFirst) await this.#ensureGroup()
+        if (this.#options.isAlone) await this.#untilVacant()
         this.#consuming = this.#consumeChannel(await this.#link.acquire())
         await this.#consuming
       } catch (error) {
@@ -67,6 +71,20 @@ export class QueueSubscription implements Subscription {
     const { topic, group } = this.#options
     if (await this.#topology.ensureGroup(topic, group, { at: 'end' }))
       this.#warn('a group’s queue was gone and has been made again: what was in it is lost', { queue: this.queue })
+  }
+
+  /**
+   * A consumer whose end the broker has not noticed, because its host died or a line broke silently, holds its messages until its heartbeats are missed. Who
+   * begins sooner is given later messages before them.
+   */
+  async #untilVacant(): Promise<void> {
+    const { clock } = this.#environment
+    const { signal } = this.#closing
+    const deadlineMs = clock.now() + (this.#heartbeatSec > 0 ? 3_000 * this.#heartbeatSec : 30_000)
+    for (let pauseMs = 10; !signal.aborted && (await this.#topology.consumersOf(this.queue)) > 0; pauseMs = Math.min(2 * pauseMs, 250)) {
+      if (clock.now() > deadlineMs) return this.#warn('somebody else consumes a queue: its order is not kept', { queue: this.queue })
+      await clock.sleep(pauseMs, signal)
+    }
   }
 
   /** Until the channel is gone, or the subscription is closed. Rejects with what `run` does. */

@@ -38,10 +38,10 @@ function note(topic: string, group: string): void {
 }
 
 /** Deletes the topic's exchange, and the queues of its groups. */
-export async function removeTopic(url: string, topic: string): Promise<void> {
+export async function removeTopic(url: string, topic: string, groups: readonly string[] = []): Promise<void> {
   await withClient(url, async (client) => {
     await client.exchangeDelete({ exchange: topic })
-    for (const group of groupsOf.get(topic) ?? []) await client.queueDelete({ queue: `${topic}.${group}` })
+    for (const group of [...groups, ...(groupsOf.get(topic) ?? [])]) await client.queueDelete({ queue: `${topic}.${group}` })
     groupsOf.delete(topic)
   })
 }
