@@ -13,6 +13,7 @@ import type {
   TransportConnection,
 } from '../port.ts'
 import type { Broker } from './handshake.ts'
+import { DelayQueues, maxDelayMs } from './delay-queues.ts'
 import { countLag } from './lag.ts'
 import type { Link } from './link.ts'
 import type { Settings } from './options.ts'
@@ -36,6 +37,7 @@ export class RabbitMqConnection implements TransportConnection {
   readonly #links: Links
   readonly #environment: Environment
   readonly #topology: Topology
+  readonly #delayQueues: DelayQueues
   readonly #publishers = new Map<string, TopicPublisher>()
   readonly #publishing = new Set<Promise<unknown>>()
   readonly #subscriptions: Subscriptions = new Set()
@@ -49,6 +51,7 @@ export class RabbitMqConnection implements TransportConnection {
     this.#environment = environment
     this.#everySubscription = everySubscription
     this.#topology = new Topology(links.consuming, settings, broker.version, environment.log)
+    this.#delayQueues = new DelayQueues(links.publishing, this.#topology, environment.clock)
     this.capabilities = {
       name: 'rabbitmq',
       ordering: 'queue',
@@ -56,7 +59,7 @@ export class RabbitMqConnection implements TransportConnection {
       maxMessageBytes: settings.maxMessageBytes,
       deduplicates: false,
       priorities: settings.priorities,
-      maxDelayMs: 0,
+      maxDelayMs,
     }
   }
 
@@ -72,7 +75,7 @@ export class RabbitMqConnection implements TransportConnection {
 
   async publish(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
     this.#checkOpen()
-    const publishing = publishDelayable(this.capabilities, messages, (some) => this.#publisherOf(topic).publish(some))
+    const publishing = publishDelayable(this.capabilities, messages, (some) => this.#publish(topic, some))
     this.#publishing.add(publishing)
     try {
       return await publishing
@@ -110,6 +113,31 @@ export class RabbitMqConnection implements TransportConnection {
     return this.#closed
   }
 
+  /** Those that are to come later need a place to wait, which the others do not wait for. */
+  async #publish(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
+    const publisher = this.#publisherOf(topic)
+    const later = messages.filter(isLater)
+    if (later.length === 0) return publisher.publish(messages)
+    const [now, delayed] = await Promise.all([publisher.publish(messages.filter((one) => !isLater(one))), this.#publishLater(topic, later)])
+    const [nextNow, nextDelayed] = [now.values(), delayed.values()]
+    return messages.map((one) => (isLater(one) ? nextDelayed : nextNow).next().value!)
+  }
+
+  async #publishLater(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
+    try {
+      await this.#delayQueues.ensure(
+        topic,
+        messages.map(({ delayMs = 0 }) => delayMs),
+      )
+    } catch (error) {
+      const reason = error instanceof Error ? error : new Error(String(error))
+      return messages.map(() => ({ ok: false, refused: false, error: reason }))
+    }
+    const outcomes = await this.#publisherOf(topic).publish(messages)
+    if (outcomes.some(({ ok }) => !ok)) this.#delayQueues.forget(topic)
+    return outcomes
+  }
+
   async #close(): Promise<void> {
     const publishing = Promise.allSettled(this.#publishing)
     await Promise.all([publishing, ...[...this.#subscriptions].map((subscription) => this.#end(subscription))])
@@ -134,4 +162,8 @@ export class RabbitMqConnection implements TransportConnection {
   #checkOpen(): void {
     if (this.#closed) throw new TransportClosedError('RabbitMQ')
   }
+}
+
+function isLater({ delayMs = 0 }: OutgoingMessage): boolean {
+  return delayMs > 0
 }

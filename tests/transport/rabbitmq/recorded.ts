@@ -1,4 +1,5 @@
 import { Connection } from 'rabbitmq-client'
+import { delayedName, delayedPrefix } from '../../../src/transport/rabbitmq/delayed-name.ts'
 import type { Transport, TransportConnection } from '../../../src/transport/port.ts'
 
 /** The groups that were made of each topic, so that they can be removed: AMQP lists no queues. */
@@ -20,6 +21,11 @@ export function recorded(transport: Transport): Transport {
               note(topic, group)
               return call.call(target, topic, group, ...rest)
             }
+          if (property === 'publish')
+            return (topic: string, messages: readonly { readonly delayMs?: number }[]) => {
+              for (const { delayMs = 0 } of messages) if (delayMs > 0) note(delayed, delayedName(topic, delayMs))
+              return call.call(target, topic, messages)
+            }
           if (property === 'subscribe')
             return (given: { readonly topic: string; readonly group: string }) => {
               note(given.topic, given.group)
@@ -32,6 +38,9 @@ export function recorded(transport: Transport): Transport {
   }
 }
 
+/** Stands for all topics. */
+const delayed = '*'
+
 function note(topic: string, group: string): void {
   const groups = groupsOf.get(topic) ?? new Set()
   groupsOf.set(topic, groups.add(group))
@@ -43,6 +52,7 @@ export async function removeTopic(url: string, topic: string, groups: readonly s
     await client.exchangeDelete({ exchange: topic })
     for (const group of [...groups, ...(groupsOf.get(topic) ?? [])]) await client.queueDelete({ queue: `${topic}.${group}` })
     groupsOf.delete(topic)
+    for (const queue of groupsOf.get(delayed) ?? []) if (queue.startsWith(delayedPrefix(topic))) await client.queueDelete({ queue })
   })
 }
 
