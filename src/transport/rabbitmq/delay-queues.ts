@@ -1,6 +1,6 @@
 import type { Clock } from '../../message/clock.ts'
 import { UnknownTopicError } from '../errors.ts'
-import { delayedName, delayedPrefix, roundUp } from './delayed-name.ts'
+import { delayedName, delayedPrefix, dueName, roundUp } from './delayed-name.ts'
 import type { Link } from './link.ts'
 import { unavailable, type Topology } from './topology.ts'
 
@@ -16,7 +16,8 @@ const renewAfterMs = 600_000
 
 /**
  * Makes the queues in which messages wait. Such a queue has no consumers; what has been in it for its time is dead-lettered, that is published on its topic
- * with the routing key that it had, and forgotten only when the queues of all groups have confirmed it.
+ * with the routing key that it had, and forgotten only when the queues of all groups have confirmed it. A message that no group wants would be tried again for ever,
+ * and in the way of others: beside the topic there is a queue that takes everything and keeps nothing.
  */
 export class DelayQueues {
   readonly #link: Link
@@ -52,16 +53,21 @@ export class DelayQueues {
 
   async #declare(topic: string, name: string, delayMs: number): Promise<void> {
     if (!(await this.#topology.hasTopic(topic))) throw new UnknownTopicError('RabbitMQ', topic)
+    const due = dueName(topic)
     const queue = {
       'x-queue-type': 'quorum',
       'x-message-ttl': delayMs,
       'x-expires': delayMs + unusedMs,
-      'x-dead-letter-exchange': topic,
+      'x-dead-letter-exchange': due,
       'x-dead-letter-strategy': 'at-least-once',
       'x-overflow': 'reject-publish',
     } as const
     try {
       await this.#link.using(async (channel) => {
+        await channel.exchangeDeclare({ exchange: due, type: 'fanout', durable: true })
+        await channel.exchangeBind({ source: due, destination: topic, routingKey: '' })
+        await channel.queueDeclare({ queue: due, durable: true, arguments: { 'x-queue-type': 'classic', 'x-message-ttl': 0 } })
+        await channel.queueBind({ queue: due, exchange: due, routingKey: '' })
         // Goes with its queue: what is published later finds nothing and is not lost.
         await channel.exchangeDeclare({ exchange: name, type: 'fanout', durable: true, autoDelete: true })
         await channel.queueDeclare({ queue: name, durable: true, arguments: queue })

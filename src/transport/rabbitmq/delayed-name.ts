@@ -11,6 +11,11 @@ export function delayedPrefix(topic: string): string {
   return `${topic}@delayed-`
 }
 
+/** The exchange by which they come back to the topic, and the queue beside it that keeps nothing. */
+export function dueName(topic: string): string {
+  return `${topic}@due`
+}
+
 /** At most ninety different ones from one power of ten to the next. */
 export function roundUp(delayMs: number): number {
   const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, delayMs))) - 1)

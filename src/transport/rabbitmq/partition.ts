@@ -5,6 +5,7 @@ import type { Partition, ReceivedMessage } from '../port.ts'
 import { Consumers, type Consumer } from './consumers.ts'
 import { DeliveryTags } from './delivery-tags.ts'
 import { Intake } from './intake.ts'
+import { ReturnedMessages } from './returned.ts'
 import { Delivery } from './wire.ts'
 
 export interface QueueToRead {
@@ -14,7 +15,12 @@ export interface QueueToRead {
   readonly maxMessages: number
   readonly maxBytes: number
   readonly isAlone?: boolean
+  /** How many messages wait in the queue. Default: nobody has looked, and nobody cares for their order. */
+  readonly waiting?: number
 }
+
+/** So long, at most, are messages kept back that were returned: some of those that waited may have expired, or somebody may have taken them. */
+const returnedTimeoutMs = 5_000
 
 /**
  * A queue, for as long as one channel lives: what the channel delivered can be acknowledged on it only, and goes back to the queue with its end.
@@ -30,6 +36,7 @@ export class QueuePartition implements Partition {
   readonly #revocation = new AbortController()
   readonly #tags = new DeliveryTags()
   readonly #intake: Intake
+  #returned: ReturnedMessages | undefined
   #arrived: Delivery[] = []
   readonly #consumers = new Consumers()
   #consumerTag: string | undefined
@@ -45,6 +52,7 @@ export class QueuePartition implements Partition {
     this.#from = from
     this.#environment = environment
     this.#labels = { transport: 'rabbitmq', topic: from.topic, group: from.group }
+    if (from.waiting !== undefined) this.#returned = new ReturnedMessages(from.waiting)
     this.#intake = new Intake(from.maxMessages, from.maxBytes)
   }
 
@@ -59,9 +67,10 @@ export class QueuePartition implements Partition {
 
   async *read(): AsyncGenerator<readonly ReceivedMessage[]> {
     this.#adjust()
+    if (this.#returned) void this.#endWaiting()
     while (!this.revoked.aborted) {
-      if (this.#arrived.length === 0) await new Promise<void>((resolve) => (this.#wakeReader = resolve))
-      if (this.#arrived.length === 0 || this.revoked.aborted) continue
+      if (!this.#isReady()) await new Promise<void>((resolve) => (this.#wakeReader = resolve))
+      if (!this.#isReady() || this.revoked.aborted) continue
       const batch = this.#takeBatch()
       this.#environment.metrics.count('headwater_transport_received_total', batch.length, this.#labels)
       this.#reportHeld()
@@ -138,6 +147,22 @@ export class QueuePartition implements Partition {
     return all
   }
 
+  async #endWaiting(): Promise<void> {
+    await this.#environment.clock.sleep(returnedTimeoutMs, this.revoked)
+    if (!this.#returned) return
+    this.#returned = new ReturnedMessages(0)
+    this.#wakeReader?.()
+  }
+
+  #isReady(): boolean {
+    if (this.#arrived.length === 0) return false
+    if (!this.#returned) return true
+    if (!this.#returned.isComplete(this.#arrived, this.#adjusting !== undefined || this.#intake.mayTake)) return false
+    this.#arrived = ReturnedMessages.inOrder(this.#arrived)
+    this.#returned = undefined
+    return true
+  }
+
   #reportHeld(): void {
     this.#environment.metrics.gauge('headwater_transport_held', this.#intake.held, this.#labels)
   }
@@ -152,8 +177,8 @@ export class QueuePartition implements Partition {
     this.#isWaking = true
     setImmediate(() => {
       this.#isWaking = false
-      this.#wakeReader?.()
       this.#adjust()
+      this.#wakeReader?.()
     })
   }
 
@@ -170,7 +195,10 @@ export class QueuePartition implements Partition {
       .finally(() => {
         this.#adjusting = undefined
       })
-      .then(() => this.#adjust())
+      .then(() => {
+        this.#adjust()
+        this.#wakeReader?.()
+      })
   }
 
   async #replaceConsumer(): Promise<void> {

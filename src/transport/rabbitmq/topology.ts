@@ -80,15 +80,11 @@ export class Topology {
 
   /** The messages that wait in the queue, without those that were delivered and not acknowledged; undefined when there is no such queue. */
   async readyIn(queue: string): Promise<number | undefined> {
-    return (await this.#lookAt(queue))?.messageCount
+    return (await this.lookAt(queue))?.messageCount
   }
 
-  /** Those of a quorum queue that have ended count for as long as they hold messages. 0 when there is no such queue. */
-  async consumersOf(queue: string): Promise<number> {
-    return (await this.#lookAt(queue))?.consumerCount ?? 0
-  }
-
-  async #lookAt(queue: string): Promise<{ readonly messageCount: number; readonly consumerCount: number } | undefined> {
+  /** Consumers of a quorum queue that have ended count for as long as they hold messages. Undefined when there is no such queue. */
+  async lookAt(queue: string): Promise<{ readonly messageCount: number; readonly consumerCount: number } | undefined> {
     try {
       return await this.#link.using((channel) => channel.queueDeclare({ queue, passive: true }))
     } catch (error) {

@@ -91,6 +91,8 @@ export class Delivery implements ReceivedMessage {
   readonly attributes: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /** How often it was given to a consumer that did not finish it, as far as the queue counts that. */
+  readonly returns: number
   readonly #channel: Channel
   readonly #tag: number
 
@@ -127,6 +129,8 @@ export class Delivery implements ReceivedMessage {
     this.attributes = attributes
     this.headers = headers
     this.body = message.body as Buffer
+    const returns = table['x-acquired-count'] ?? table['x-delivery-count']
+    this.returns = typeof returns === 'number' ? returns : 0
     this.#channel = channel
     this.#tag = message.deliveryTag ?? 0
   }

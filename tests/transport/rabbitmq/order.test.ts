@@ -1,3 +1,5 @@
+import fc from 'fast-check'
+import { Connection } from 'rabbitmq-client'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { environment } from '../../../src/observability/environment.ts'
 import { silentLog } from '../../../src/observability/log.ts'
@@ -5,9 +7,10 @@ import { startTcpProxy, type TcpProxy } from '../../../src/testing/tcp-proxy.ts'
 import type { Partition, ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
 import { Consumers } from '../../../src/transport/rabbitmq/consumers.ts'
 import { rabbitmq, type RabbitMqOptions } from '../../../src/transport/rabbitmq/index.ts'
+import { ReturnedMessages } from '../../../src/transport/rabbitmq/returned.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
-import { removeTopic } from './recorded.ts'
+import { removeTopic, withClient } from './recorded.ts'
 
 describe('the consumers of a channel', () => {
   test('are named in ascending order, however many there are', () => {
@@ -31,6 +34,26 @@ describe('the consumers of a channel', () => {
     expect(consumers.mayFollow).toBe(false)
     consumers.settled(2)
     expect(consumers.mayFollow).toBe(true)
+  })
+})
+
+describe('messages that were returned', () => {
+  test('are put in their order, whoever took how many of them and died', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 30 }), fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 20 }), (length, takes) => {
+        // As a quorum queue does it: what is returned comes behind what was returned before, and before what was never given out.
+        let returned: { readonly n: number; readonly returns: number }[] = []
+        let next = 0
+        for (const take of takes) {
+          const taken = returned.splice(0, take)
+          while (taken.length < take && next < length) taken.push({ n: next++, returns: 0 })
+          returned = [...returned, ...taken.map(({ n, returns }) => ({ n, returns: returns + 1 }))]
+        }
+        const fresh = Array.from({ length: length - next }, (_, index) => ({ n: next + index, returns: 0 }))
+        const order = ReturnedMessages.inOrder([...returned, ...fresh]).map(({ n }) => n)
+        expect(order).toEqual(Array.from({ length }, (_, n) => n))
+      }),
+    )
   })
 })
 
@@ -94,6 +117,21 @@ for (const priorities of [false, true])
       return { runs, close: () => subscription.close() }
     }
 
+    async function takeAndDie(queue: string, size: number): Promise<void> {
+      const client = new Connection(url)
+      client.on('error', () => undefined)
+      const channel = await client.acquire()
+      await channel.basicQos({ prefetchCount: size })
+      const { promise: taken, resolve } = Promise.withResolvers<void>()
+      let count = 0
+      await channel.basicConsume({ queue }, () => void (++count === size && resolve()))
+      await taken
+      client.unsafeDestroy()
+      await withClient(url, (other) =>
+        eventually(async () => expect((await other.queueDeclare({ queue, passive: true })).consumerCount).toBe(0)),
+      )
+    }
+
     const inOrder = Array.from({ length: held }, (_, n) => n)
 
     test('comes again in its order when its connection was lost, again and again', { timeout: 60_000 }, async () => {
@@ -107,6 +145,17 @@ for (const priorities of [false, true])
         await eventually(() => expect(runs.length).toBeGreaterThan(before))
       }
     })
+
+    test(
+      'comes in its order to one who begins after several have died, of which some held a few messages only',
+      { timeout: 60_000 },
+      async () => {
+        const topic = await filled(await connect())
+        for (const taken of [held, 5, 12, 3, held, 7]) await takeAndDie(`${topic}.g`, taken)
+        const { runs } = await hold(await connect(), topic)
+        await eventually(() => expect(runs).toEqual([inOrder]))
+      },
+    )
 
     test('comes in its order to one who begins when it has left', { timeout: 60_000 }, async () => {
       const connections = [await connect(), await connect()]

@@ -1,5 +1,5 @@
 import { Connection } from 'rabbitmq-client'
-import { delayedName, delayedPrefix } from '../../../src/transport/rabbitmq/delayed-name.ts'
+import { delayedName, delayedPrefix, dueName } from '../../../src/transport/rabbitmq/delayed-name.ts'
 import type { Transport, TransportConnection } from '../../../src/transport/port.ts'
 
 /** The groups that were made of each topic, so that they can be removed: AMQP lists no queues. */
@@ -52,6 +52,8 @@ export async function removeTopic(url: string, topic: string, groups: readonly s
     await client.exchangeDelete({ exchange: topic })
     for (const group of [...groups, ...(groupsOf.get(topic) ?? [])]) await client.queueDelete({ queue: `${topic}.${group}` })
     groupsOf.delete(topic)
+    await client.exchangeDelete({ exchange: dueName(topic) })
+    await client.queueDelete({ queue: dueName(topic) })
     for (const queue of groupsOf.get(delayed) ?? []) if (queue.startsWith(delayedPrefix(topic))) await client.queueDelete({ queue })
   })
 }
