@@ -194,8 +194,6 @@ export class QueuePartition implements Partition {
       })
       .finally(() => {
         this.#adjusting = undefined
-      })
-      .then(() => {
         this.#adjust()
         this.#wakeReader?.()
       })

@@ -83,7 +83,7 @@ describeOnBroker('RabbitMQ', 'messages of RabbitMQ that are to come later', (url
       types.map((type) => message(type, { delayMs: 300 })),
     )
     expect(outcomes).toEqual(types.map(() => ({ ok: true })))
-    await eventually(() => expect(typesOf(received).toSorted()).toEqual(['order.paid', 'order.placed']))
+    await eventually(() => expect(new Set(typesOf(received))).toEqual(new Set(['order.paid', 'order.placed'])))
   })
 
   test('are not held up by those that no group wants', async () => {

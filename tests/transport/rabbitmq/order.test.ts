@@ -62,7 +62,7 @@ let topics = 0
 for (const priorities of [false, true])
   describeOnBroker('RabbitMQ', `what a consumer of RabbitMQ held, with ${priorities ? 'priorities' : 'quorum queues'}`, (url) => {
     /** More than one consumer may hold, so that the next one is given later messages if it begins too soon. */
-    const [count, held] = [120, 60]
+    const [sent, held] = [120, 60]
 
     async function connect(options: Partial<RabbitMqOptions> = {}): Promise<TransportConnection> {
       const connection = await rabbitmq({ url, priorities, ...options }).connect({
@@ -86,7 +86,7 @@ for (const priorities of [false, true])
       await connection.ensureTopic({ name: topic })
       await connection.ensureGroup(topic, 'g', { at: 'end' })
       onTestFinished(() => removeTopic(url, topic, ['g']))
-      const messages = Array.from({ length: count }, (_, n) => ({
+      const messages = Array.from({ length: sent }, (_, n) => ({
         id: `m${n}`,
         key: 'k',
         attributes: {},
