@@ -12,7 +12,8 @@ export type { ExchangeType, RabbitMqBinding, RabbitMqOptions, RabbitMqTopicOptio
  *
  * A topic is a durable exchange of its name; a group is a quorum queue `<topic>.<group>` that is bound to it. The exchange keeps nothing: what is published
  * while no group is there is confirmed and gone, so each group is to be made (`ensureGroup`) before the first message that it must not miss. Messages
- * are CloudEvents of the protocol binding for AMQP. One with a delay waits in a queue `<topic>@delayed-<ms>ms`, up to a day. A message is confirmed when a majority of each queue's replicas have written it to disk.
+ * are CloudEvents of the protocol binding for AMQP. A message is confirmed when a majority of each queue's replicas have written it to disk. One with a
+ * delay waits in a queue `<topic>@delayed-<ms>ms`, for up to a day.
  *
  * What the broker does, and no client can help:
  * - Deliveries that are not acknowledged within its consumer timeout (30 minutes by default) go back to the queue, whatever is being done with them;
