@@ -162,7 +162,9 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
 
   #subscribe(run: (partition: Partition) => Promise<void>): Promise<Subscription> {
     const { connection, group, topic } = this.#parts
-    return connection.subscribe({ topic: topic.name, group, startAt: this.#startAt, maxMessages, maxBytes, releaseTimeoutMs, run })
+    // Where processes share a queue, the lease lets one of them consume.
+    const isAlone = connection.capabilities.ordering === 'queue'
+    return connection.subscribe({ topic: topic.name, group, startAt: this.#startAt, maxMessages, maxBytes, isAlone, releaseTimeoutMs, run })
   }
 
   /** A handler that begins late with its topic begins early with its retry topics: what is there has been sent to it. */

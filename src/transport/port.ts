@@ -167,6 +167,11 @@ export interface SubscriptionOptions {
   /** The adapter holds at most so many messages, and about so many bytes, of each partition that were not read or (where it acknowledges) not acknowledged yet. */
   readonly maxMessages: number
   readonly maxBytes: number
+  /**
+   * True when the caller sees to it that nobody else consumes for the group now, to keep its order. Where the broker may not have noticed yet that a former
+   * consumer is gone, `run` is not called before what that one held is back in its place, or the broker has had its time to notice. Default: false.
+   */
+  readonly isAlone?: boolean
   /** How long a partition that is taken away waits for `run`. */
   readonly releaseTimeoutMs: number
   run(partition: Partition): Promise<void>

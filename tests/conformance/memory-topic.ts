@@ -15,6 +15,7 @@ export interface ModelOptions {
   readonly keepsHistory: boolean
   readonly deduplicates: boolean
   readonly priorities: boolean
+  readonly maxDelayMs: number
 }
 
 export interface Stored extends ReceivedMessage {

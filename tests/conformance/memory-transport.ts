@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { publishDelayable } from '../../src/transport/delays.ts'
 import {
   MessageTooLargeError,
   TopicMismatchError,
@@ -27,7 +28,7 @@ export class MemoryBroker implements Transport {
   readonly #topics = new Map<string, MemoryTopic>()
 
   constructor(options: Partial<ModelOptions> = {}) {
-    this.#options = { ordering: 'queue', keepsHistory: false, deduplicates: false, priorities: false, ...options }
+    this.#options = { ordering: 'queue', keepsHistory: false, deduplicates: false, priorities: false, maxDelayMs: 0, ...options }
   }
 
   forget(topic: string, partition: number, upTo: number): void {
@@ -36,7 +37,7 @@ export class MemoryBroker implements Transport {
 
   async connect(): Promise<TransportConnection> {
     await nextTurn()
-    const { ordering, keepsHistory, deduplicates, priorities } = this.#options
+    const { ordering, keepsHistory, deduplicates, priorities, maxDelayMs } = this.#options
     const starts: readonly StartAt['at'][] = keepsHistory || ordering === 'partition' ? ['beginning', 'end', 'time'] : ['end']
     const capabilities: TransportCapabilities = {
       name: this.name,
@@ -45,7 +46,7 @@ export class MemoryBroker implements Transport {
       maxMessageBytes,
       deduplicates,
       priorities,
-      maxDelayMs: 0,
+      maxDelayMs,
     }
     const leaves = new Set<() => Promise<void>>()
     const publishing = new Set<Promise<unknown>>()
@@ -74,7 +75,10 @@ export class MemoryBroker implements Transport {
             refused: true,
             error: new MessageTooLargeError(message.id, bytes, { bytes: maxMessageBytes, name: 'the limit' }),
           }
-        topic.append({ ...message, body: Buffer.from(message.body) })
+        const { delayMs = 0, ...kept } = message
+        const append = (): void => topic.append({ ...kept, body: Buffer.from(kept.body) })
+        if (delayMs === 0) append()
+        else setTimeout(append, delayMs).unref()
         return { ok: true }
       })
     }
@@ -96,7 +100,7 @@ export class MemoryBroker implements Transport {
         topicOf(topic).ensureGroup(group, startAt)
       },
       publish: (topic, messages) => {
-        const outcomes = publish(topic, messages)
+        const outcomes = publishDelayable(capabilities, messages, (some) => publish(topic, some))
         publishing.add(outcomes)
         void outcomes.catch(() => undefined).finally(() => publishing.delete(outcomes))
         return outcomes

@@ -6,8 +6,8 @@ import { MemoryBroker } from './memory-transport.ts'
 
 const models: readonly Partial<ModelOptions>[] = [
   { ordering: 'partition' },
-  { ordering: 'partition', deduplicates: true },
-  { ordering: 'queue', priorities: true },
+  { ordering: 'partition', deduplicates: true, maxDelayMs: 60_000 },
+  { ordering: 'queue', priorities: true, maxDelayMs: 60_000 },
   { ordering: 'queue', keepsHistory: true, deduplicates: true },
   { ordering: 'group', deduplicates: true },
   { ordering: 'none' },

@@ -6,6 +6,7 @@ import type { Mutant } from './broken.ts'
 import { MemoryBroker } from './memory-transport.ts'
 import { mutantsOfAcknowledging, mutantsOfDelivery, mutantsOfLateness, mutantsOfMembers } from './mutants-of-consuming.ts'
 import { mutantsOfContent } from './mutants-of-content.ts'
+import { mutantsOfDelays } from './mutants-of-delays.ts'
 import { mutantsOfInterruptions } from './mutants-of-interruptions.ts'
 import { mutantsOfPlaces } from './mutants-of-places.ts'
 import { mutantsOfConnecting, mutantsOfOrder, mutantsOfPublishing, mutantsOfTopics } from './mutants-of-publishing.ts'
@@ -21,6 +22,7 @@ const mutants: readonly Mutant[] = [
   ...mutantsOfAcknowledging,
   ...mutantsOfMembers,
   ...mutantsOfPlaces,
+  ...mutantsOfDelays,
   ...mutantsOfInterruptions,
 ]
 

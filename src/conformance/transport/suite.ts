@@ -6,6 +6,7 @@ import { acknowledging } from './acknowledging.ts'
 import type { TransportBehaviourGroup, TransportHarness } from './behaviour.ts'
 import { connecting, unreachable } from './connecting.ts'
 import { contentFidelity } from './content-fidelity.ts'
+import { delays, impossibleDelays } from './delays.ts'
 import { delivery } from './delivery.ts'
 import { interruptions } from './interruptions.ts'
 import { lag } from './lag.ts'
@@ -54,6 +55,8 @@ const groups: readonly TransportBehaviourGroup[] = [
   lag,
   priorities,
   withoutPriorities,
+  delays,
+  impossibleDelays,
   interruptions,
 ]
 

@@ -5,6 +5,7 @@ import type { Library } from './client/library.ts'
 import { placesOf } from './places.ts'
 import { TopicPublisher } from './publisher.ts'
 import { KafkaSubscription } from './subscription.ts'
+import { publishDelayable } from '../delays.ts'
 import { TopicMismatchError, TransportClosedError, TransportUnavailableError, UnknownTopicError } from '../errors.ts'
 import type {
   GroupPlace,
@@ -68,7 +69,7 @@ export class KafkaConnection implements TransportConnection {
     if (messages.length === 0) return []
     const publisher = this.#publishers.get(topic) ?? this.#openPublisher(topic)
     try {
-      return await (await publisher).publish(messages)
+      return await publishDelayable(this.capabilities, messages, async (some) => (await publisher).publish(some))
     } catch (error) {
       if (!(error instanceof UnknownTopicError || error instanceof TransportUnavailableError)) throw error
       return messages.map(() => ({ ok: false, refused: false, error }))

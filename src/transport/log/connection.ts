@@ -1,5 +1,6 @@
 import { uuidv7 } from '../../message/id.ts'
 import type { EventStore } from '../../storage/event-store.ts'
+import { publishDelayable } from '../delays.ts'
 import { TransportClosedError } from '../errors.ts'
 import type {
   GroupPlace,
@@ -127,7 +128,7 @@ export class LogConnection implements TransportConnection {
     const { clock, metrics } = this.#store.environment
     const labels = { transport: 'log', topic }
     const beganMs = clock.now()
-    const outcomes = await publisher.publish(messages)
+    const outcomes = await publishDelayable(this.capabilities, messages, (some) => publisher.publish(some))
     const confirmed = outcomes.filter(({ ok }) => ok).length
     if (confirmed > 0) metrics.count('headwater_transport_published_total', confirmed, labels)
     if (confirmed < outcomes.length) metrics.count('headwater_transport_publish_failures_total', outcomes.length - confirmed, labels)

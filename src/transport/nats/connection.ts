@@ -1,5 +1,6 @@
 import type { Environment } from '../../observability/environment.ts'
 import { describeError } from '../../observability/log.ts'
+import { publishDelayable } from '../delays.ts'
 import { TransportClosedError } from '../errors.ts'
 import type {
   GroupPlace,
@@ -60,7 +61,7 @@ export class NatsTransportConnection implements TransportConnection {
     this.#open()
     const { clock, metrics } = this.#environment
     const beganMs = clock.now()
-    const outcomes = await this.#publisher.publish(topic, messages)
+    const outcomes = await publishDelayable(this.capabilities, messages, (some) => this.#publisher.publish(topic, some))
     const labels = { transport: 'nats', topic }
     const published = outcomes.reduce((count, { ok }) => (ok ? count + 1 : count), 0)
     metrics.duration('headwater_transport_publish_duration_ms', clock.now() - beganMs, labels)

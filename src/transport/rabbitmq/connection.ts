@@ -1,4 +1,5 @@
 import type { Environment } from '../../observability/environment.ts'
+import { publishDelayable } from '../delays.ts'
 import { TransportClosedError, UnsupportedByTransportError } from '../errors.ts'
 import type {
   GroupPlace,
@@ -13,6 +14,7 @@ import type {
   TransportConnection,
 } from '../port.ts'
 import type { Broker } from './handshake.ts'
+import { DelayQueues, maxDelayMs } from './delay-queues.ts'
 import { countLag } from './lag.ts'
 import type { Link } from './link.ts'
 import type { Settings } from './options.ts'
@@ -36,6 +38,7 @@ export class RabbitMqConnection implements TransportConnection {
   readonly #links: Links
   readonly #environment: Environment
   readonly #topology: Topology
+  readonly #delayQueues: DelayQueues
   readonly #publishers = new Map<string, TopicPublisher>()
   readonly #publishing = new Set<Promise<unknown>>()
   readonly #subscriptions: Subscriptions = new Set()
@@ -49,6 +52,7 @@ export class RabbitMqConnection implements TransportConnection {
     this.#environment = environment
     this.#everySubscription = everySubscription
     this.#topology = new Topology(links.consuming, settings, broker.version, environment.log)
+    this.#delayQueues = new DelayQueues(links.publishing, this.#topology, environment.clock)
     this.capabilities = {
       name: 'rabbitmq',
       ordering: 'queue',
@@ -56,7 +60,7 @@ export class RabbitMqConnection implements TransportConnection {
       maxMessageBytes: settings.maxMessageBytes,
       deduplicates: false,
       priorities: settings.priorities,
-      maxDelayMs: 0,
+      maxDelayMs,
     }
   }
 
@@ -72,7 +76,7 @@ export class RabbitMqConnection implements TransportConnection {
 
   async publish(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
     this.#checkOpen()
-    const publishing = this.#publisherOf(topic).publish(messages)
+    const publishing = publishDelayable(this.capabilities, messages, (some) => this.#publish(topic, some))
     this.#publishing.add(publishing)
     try {
       return await publishing
@@ -85,7 +89,13 @@ export class RabbitMqConnection implements TransportConnection {
     this.#checkOpen()
     await this.#topology.ensureGroup(options.topic, options.group, options.startAt)
     this.#checkOpen()
-    const subscription = new QueueSubscription(this.#links.consuming, this.#topology, options, this.#environment)
+    const subscription = new QueueSubscription(
+      this.#links.consuming,
+      this.#topology,
+      options,
+      this.#settings.heartbeatSec,
+      this.#environment,
+    )
     this.#subscriptions.add(subscription)
     this.#everySubscription.add(subscription)
     return { close: () => this.#end(subscription) }
@@ -112,6 +122,31 @@ export class RabbitMqConnection implements TransportConnection {
     return this.#closed
   }
 
+  /** Those that are to come later need a place to wait, which the others do not wait for. */
+  async #publish(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
+    const publisher = this.#publisherOf(topic)
+    const later = messages.filter(isLater)
+    if (later.length === 0) return publisher.publish(messages)
+    const [now, delayed] = await Promise.all([publisher.publish(messages.filter((one) => !isLater(one))), this.#publishLater(topic, later)])
+    const [nextNow, nextDelayed] = [now.values(), delayed.values()]
+    return messages.map((one) => (isLater(one) ? nextDelayed : nextNow).next().value!)
+  }
+
+  async #publishLater(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
+    try {
+      await this.#delayQueues.ensure(
+        topic,
+        messages.map(({ delayMs = 0 }) => delayMs),
+      )
+    } catch (error) {
+      const reason = error instanceof Error ? error : new Error(String(error))
+      return messages.map(() => ({ ok: false, refused: false, error: reason }))
+    }
+    const outcomes = await this.#publisherOf(topic).publish(messages)
+    if (outcomes.some(({ ok }) => !ok)) this.#delayQueues.forget(topic)
+    return outcomes
+  }
+
   async #close(): Promise<void> {
     const publishing = Promise.allSettled(this.#publishing)
     await Promise.all([publishing, ...[...this.#subscriptions].map((subscription) => this.#end(subscription))])
@@ -136,4 +171,8 @@ export class RabbitMqConnection implements TransportConnection {
   #checkOpen(): void {
     if (this.#closed) throw new TransportClosedError('RabbitMQ')
   }
+}
+
+function isLater({ delayMs = 0 }: OutgoingMessage): boolean {
+  return delayMs > 0
 }

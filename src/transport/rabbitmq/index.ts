@@ -12,12 +12,15 @@ export type { ExchangeType, RabbitMqBinding, RabbitMqOptions, RabbitMqTopicOptio
  *
  * A topic is a durable exchange of its name; a group is a quorum queue `<topic>.<group>` that is bound to it. The exchange keeps nothing: what is published
  * while no group is there is confirmed and gone, so each group is to be made (`ensureGroup`) before the first message that it must not miss. Messages
- * are CloudEvents of the protocol binding for AMQP. A message is confirmed when a majority of each queue's replicas have written it to disk.
+ * are CloudEvents of the protocol binding for AMQP. A message is confirmed when a majority of each queue's replicas have written it to disk. One with a
+ * delay waits in a queue `<topic>@delayed-<ms>ms`, for up to a day.
  *
  * What the broker does, and no client can help:
  * - Deliveries that are not acknowledged within its consumer timeout (30 minutes by default) go back to the queue, whatever is being done with them;
  *   the partition is revoked then.
  * - A queue that refuses messages because it is full (`x-overflow`) may take a later one of a key before an earlier one that it refused.
+ * - A consumer whose host died, or whose line broke silently, holds its messages until the broker misses its heartbeats. Who consumes alone waits for that, three
+ *   times `heartbeatSec` at most, since it would be given later messages first.
  * - A quorum queue that was made less than three seconds before its only node is killed is lost with its messages (seen with 3.10.8).
  * @throws InvalidDefinitionError
  */

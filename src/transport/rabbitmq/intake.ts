@@ -53,6 +53,11 @@ export class Intake {
     return this.#held >= this.#prefetch && room >= this.#prefetch ? room : undefined
   }
 
+  /** Whether the consumer that is there may be sent more, or another one take its place. */
+  get mayTake(): boolean {
+    return this.#held < this.#prefetch || this.advise() !== undefined
+  }
+
   /** A consumer with this prefetch is there now; 0: none is. */
   begun(prefetch: number): void {
     this.#prefetch = prefetch

@@ -1,6 +1,7 @@
 import type { Envelope } from 'rabbitmq-client'
 import { MessageTooLargeError, UnsupportedByTransportError } from '../errors.ts'
 import type { OutgoingMessage } from '../port.ts'
+import { delayedName } from './delayed-name.ts'
 import type { RabbitMqTopicOptions } from './options.ts'
 import { encode, findObstacle, fitsShortText, maxShortTextBytes } from './wire.ts'
 
@@ -40,9 +41,11 @@ export function prepare(message: OutgoingMessage, { topic, options, maxMessageBy
     const limit = { bytes: maxFrameBytes, name: 'frame_max of RabbitMQ, into which all headers must fit,' }
     return new MessageTooLargeError(id, headerBytes, limit)
   }
-  envelope.exchange = topic
+  const { delayMs = 0 } = message
+  envelope.exchange = delayMs > 0 ? delayedName(topic, delayMs) : topic
   envelope.routingKey = routingKey
-  if (options.mandatory) envelope.mandatory = true
+  // A message that was put off always has a queue to wait in, unless somebody has removed it.
+  if (options.mandatory || delayMs > 0) envelope.mandatory = true
   return { envelope, body: asBuffer(message.body), bytes }
 }
 

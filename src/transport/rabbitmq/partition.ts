@@ -2,8 +2,10 @@ import type { AsyncMessage, Channel } from 'rabbitmq-client'
 import type { Environment } from '../../observability/environment.ts'
 import { describeError } from '../../observability/log.ts'
 import type { Partition, ReceivedMessage } from '../port.ts'
+import { Consumers, type Consumer } from './consumers.ts'
 import { DeliveryTags } from './delivery-tags.ts'
 import { Intake } from './intake.ts'
+import { ReturnedMessages } from './returned.ts'
 import { Delivery } from './wire.ts'
 
 export interface QueueToRead {
@@ -12,7 +14,13 @@ export interface QueueToRead {
   readonly queue: string
   readonly maxMessages: number
   readonly maxBytes: number
+  readonly isAlone?: boolean
+  /** How many messages wait in the queue. Default: nobody has looked, and nobody cares for their order. */
+  readonly waiting?: number
 }
+
+/** So long, at most, are messages kept back that were returned: some of those that waited may have expired, or somebody may have taken them. */
+const returnedTimeoutMs = 5_000
 
 /**
  * A queue, for as long as one channel lives: what the channel delivered can be acknowledged on it only, and goes back to the queue with its end.
@@ -28,7 +36,9 @@ export class QueuePartition implements Partition {
   readonly #revocation = new AbortController()
   readonly #tags = new DeliveryTags()
   readonly #intake: Intake
+  #returned: ReturnedMessages | undefined
   #arrived: Delivery[] = []
+  readonly #consumers = new Consumers()
   #consumerTag: string | undefined
   #adjusting: Promise<void> | undefined
   #hasFailed = false
@@ -42,6 +52,7 @@ export class QueuePartition implements Partition {
     this.#from = from
     this.#environment = environment
     this.#labels = { transport: 'rabbitmq', topic: from.topic, group: from.group }
+    if (from.waiting !== undefined) this.#returned = new ReturnedMessages(from.waiting)
     this.#intake = new Intake(from.maxMessages, from.maxBytes)
   }
 
@@ -56,9 +67,10 @@ export class QueuePartition implements Partition {
 
   async *read(): AsyncGenerator<readonly ReceivedMessage[]> {
     this.#adjust()
+    if (this.#returned) void this.#endWaiting()
     while (!this.revoked.aborted) {
-      if (this.#arrived.length === 0) await new Promise<void>((resolve) => (this.#wakeReader = resolve))
-      if (this.#arrived.length === 0 || this.revoked.aborted) continue
+      if (!this.#isReady()) await new Promise<void>((resolve) => (this.#wakeReader = resolve))
+      if (!this.#isReady() || this.revoked.aborted) continue
       const batch = this.#takeBatch()
       this.#environment.metrics.count('headwater_transport_received_total', batch.length, this.#labels)
       this.#reportHeld()
@@ -91,7 +103,9 @@ export class QueuePartition implements Partition {
     this.#revocation.abort()
     this.#wakeReader?.()
     this.#environment.metrics.gauge('headwater_transport_held', 0, this.#labels)
-    // Others get at once what has not been sent yet. What is on its way comes back to the queue with the end of the channel.
+    // The next one that is to be alone begins when there is no consumer any more: then everything has come back to the queue, with the end of the channel.
+    if (this.#from.isAlone) return
+    // Others get at once what has not been sent yet.
     void (this.#adjusting ?? Promise.resolve()).then(() => this.#endConsumer()).catch(() => undefined)
   }
 
@@ -102,6 +116,7 @@ export class QueuePartition implements Partition {
       const tag = Delivery.tagOn(this.#channel, message)
       if (tag === undefined || !this.#tags.settle(tag)) continue
       tags.push(tag)
+      this.#consumers.settled(tag)
       this.#intake.settled(message.body.byteLength)
     }
     if (!this.revoked.aborted) this.#reportHeld()
@@ -132,26 +147,44 @@ export class QueuePartition implements Partition {
     return all
   }
 
+  async #endWaiting(): Promise<void> {
+    await this.#environment.clock.sleep(returnedTimeoutMs, this.revoked)
+    if (!this.#returned) return
+    this.#returned = new ReturnedMessages(0)
+    this.#wakeReader?.()
+  }
+
+  #isReady(): boolean {
+    if (this.#arrived.length === 0) return false
+    if (!this.#returned) return true
+    if (!this.#returned.isComplete(this.#arrived, this.#adjusting !== undefined || this.#intake.mayTake)) return false
+    this.#arrived = ReturnedMessages.inOrder(this.#arrived)
+    this.#returned = undefined
+    return true
+  }
+
   #reportHeld(): void {
     this.#environment.metrics.gauge('headwater_transport_held', this.#intake.held, this.#labels)
   }
 
-  #deliver(message: AsyncMessage): void {
+  #deliver(message: AsyncMessage, consumer: Consumer): void {
     const delivery = new Delivery(this.topic, this.#channel, message)
     this.#arrived.push(delivery)
     this.#intake.delivered(delivery.body.byteLength)
+    this.#consumers.delivered(consumer, message.deliveryTag)
     // The client hands out each message by itself; the reader is woken once for all that came at the same time.
     if (this.#isWaking) return
     this.#isWaking = true
     setImmediate(() => {
       this.#isWaking = false
-      this.#wakeReader?.()
       this.#adjust()
+      this.#wakeReader?.()
     })
   }
 
   #adjust(): void {
     if (this.#adjusting || this.revoked.aborted || this.#hasFailed || this.#intake.advise() === undefined) return
+    if (this.#consumerTag !== undefined && !this.#consumers.mayFollow) return
     this.#adjusting = this.#replaceConsumer()
       .catch((error: unknown) => {
         if (this.revoked.aborted || this.#hasFailed) return
@@ -161,8 +194,9 @@ export class QueuePartition implements Partition {
       })
       .finally(() => {
         this.#adjusting = undefined
+        this.#adjust()
+        this.#wakeReader?.()
       })
-      .then(() => this.#adjust())
   }
 
   async #replaceConsumer(): Promise<void> {
@@ -171,8 +205,9 @@ export class QueuePartition implements Partition {
     if (!prefetch || this.revoked.aborted) return
     await this.#channel.basicQos({ prefetchCount: prefetch })
     this.#intake.begun(prefetch)
-    const begun = await this.#channel.basicConsume({ queue: this.#from.queue }, (message) => this.#deliver(message))
-    this.#consumerTag = begun.consumerTag
+    const consumer = this.#consumers.next()
+    await this.#channel.basicConsume({ queue: this.#from.queue, consumerTag: consumer.name }, (message) => this.#deliver(message, consumer))
+    this.#consumerTag = consumer.name
   }
 
   /** What it was sent before it ended still comes, and stays with this channel. */

@@ -165,7 +165,8 @@ export class TopicPublisher {
     const code = codeOf(error)
     const limit = tooLarge.exec(describeError(error))?.[1]
     for (const pending of this.#backlog.all())
-      if (code === 'NOT_FOUND') this.#finish(pending, { ok: false, refused: false, error: new UnknownTopicError('RabbitMQ', this.#topic) })
+      if (code === 'NOT_FOUND' && describeError(error).includes(`'${pending.envelope.exchange}'`))
+        this.#finish(pending, { ok: false, refused: false, error: new UnknownTopicError('RabbitMQ', this.#topic) })
       else if (code === 'ACCESS_REFUSED') {
         const text = `RabbitMQ takes no messages of ${this.#topic} from this user: ${describeError(error)}`
         this.#finish(pending, { ok: false, refused: false, error: new TransportUnavailableError(text, { cause: error }) })

@@ -21,17 +21,20 @@ export class QueueSubscription implements Subscription {
   readonly #topology: Topology
   readonly #options: SubscriptionOptions
   readonly #environment: Environment
+  /** Of the connection; 0 where there are none. */
+  readonly #heartbeatSec: number
   readonly #closing = new AbortController()
   #partition: QueuePartition | undefined
   /** The channel that is consumed now, until `run` has ended and the channel is closed. */
   #consuming: Promise<void> | undefined
 
   /** The group must be there. */
-  constructor(link: Link, topology: Topology, options: SubscriptionOptions, environment: Environment) {
+  constructor(link: Link, topology: Topology, options: SubscriptionOptions, heartbeatSec: number, environment: Environment) {
     this.queue = queueOf(options.topic, options.group)
     this.#link = link
     this.#topology = topology
     this.#options = options
+    this.#heartbeatSec = heartbeatSec
     this.#environment = environment
     void this.#consume()
   }
@@ -53,7 +56,8 @@ export class QueueSubscription implements Subscription {
       const beganMs = clock.now()
       try {
         if (!isFirst) await this.#ensureGroup()
-        this.#consuming = this.#consumeChannel(await this.#link.acquire())
+        const waiting = this.#options.isAlone ? await this.#untilVacant() : undefined
+        this.#consuming = this.#consumeChannel(await this.#link.acquire(), waiting)
         await this.#consuming
       } catch (error) {
         if (!signal.aborted) this.#warn('consuming a group ended with an error and begins again', { error: describeError(error) })
@@ -69,11 +73,34 @@ export class QueueSubscription implements Subscription {
       this.#warn('a group’s queue was gone and has been made again: what was in it is lost', { queue: this.queue })
   }
 
+  /**
+   * A consumer whose end the broker has not noticed, because its host died or a line broke silently, holds its messages until its heartbeats are missed. Who
+   * begins sooner is given later messages before them. Resolves to how many messages wait then.
+   */
+  async #untilVacant(): Promise<number> {
+    const { clock } = this.#environment
+    const { signal } = this.#closing
+    const deadlineMs = clock.now() + (this.#heartbeatSec > 0 ? 3_000 * this.#heartbeatSec : 30_000)
+    for (let pauseMs = 10; ; pauseMs = Math.min(2 * pauseMs, 250)) {
+      const { consumerCount = 0, messageCount = 0 } = (await this.#topology.lookAt(this.queue)) ?? {}
+      if (consumerCount === 0 || signal.aborted) return messageCount
+      if (clock.now() > deadlineMs) {
+        this.#warn('somebody else consumes a queue: its order is not kept', { queue: this.queue })
+        return 0
+      }
+      await clock.sleep(pauseMs, signal)
+    }
+  }
+
   /** Until the channel is gone, or the subscription is closed. Rejects with what `run` does. */
-  async #consumeChannel(channel: Awaited<ReturnType<Link['acquire']>>): Promise<void> {
+  async #consumeChannel(channel: Awaited<ReturnType<Link['acquire']>>, waiting: number | undefined): Promise<void> {
     const { signal } = this.#closing
     keepBodies(channel)
-    const partition = new QueuePartition(channel, { ...this.#options, queue: this.queue }, this.#environment)
+    const partition = new QueuePartition(
+      channel,
+      { ...this.#options, queue: this.queue, ...(waiting !== undefined && { waiting }) },
+      this.#environment,
+    )
     this.#partition = partition
     const revoke = (): void => partition.revoke()
     channel.once('close', revoke).once('basic.cancel', revoke)

@@ -80,8 +80,13 @@ export class Topology {
 
   /** The messages that wait in the queue, without those that were delivered and not acknowledged; undefined when there is no such queue. */
   async readyIn(queue: string): Promise<number | undefined> {
+    return (await this.lookAt(queue))?.messageCount
+  }
+
+  /** Consumers of a quorum queue that have ended count for as long as they hold messages. Undefined when there is no such queue. */
+  async lookAt(queue: string): Promise<{ readonly messageCount: number; readonly consumerCount: number } | undefined> {
     try {
-      return await this.#link.using(async (channel) => (await channel.queueDeclare({ queue, passive: true })).messageCount)
+      return await this.#link.using((channel) => channel.queueDeclare({ queue, passive: true }))
     } catch (error) {
       if (codeOf(error) === 'NOT_FOUND') return undefined
       throw unavailable(`the queue ${queue} could not be looked at`, error)

@@ -1,5 +1,6 @@
 import type { AsyncMessage, Channel, Envelope } from 'rabbitmq-client'
 import type { OutgoingMessage, Priority, ReceivedMessage } from '../port.ts'
+import { delayedPrefix } from './delayed-name.ts'
 
 /** Attributes of a CloudEvent, as its protocol binding for AMQP names them; foreign producers may have written the second form. */
 const attributePrefixes = ['cloudEvents:', 'cloudEvents_'] as const
@@ -20,6 +21,10 @@ export const highestPriority: number = priorities.high
 
 /** Set by brokers, some of them anew at each delivery: not of the message. */
 const brokerHeaders = new Set(['x-delivery-count', 'x-acquired-count', 'timestamp_in_ms'])
+
+/** What the broker writes into a message that leaves a queue for another one: of the message, unless the queue was one in which it was put off. */
+const deathHeader = /^x-(?:first-|last-)?death(?:$|-)/
+const firstDeathHeader = 'x-first-death-queue'
 
 export const maxShortTextBytes = 255
 
@@ -86,6 +91,8 @@ export class Delivery implements ReceivedMessage {
   readonly attributes: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /** How often it was given to a consumer that did not finish it, as far as the queue counts that. */
+  readonly returns: number
   readonly #channel: Channel
   readonly #tag: number
 
@@ -95,7 +102,10 @@ export class Delivery implements ReceivedMessage {
     let key: string | undefined
     let longId: string | undefined
     const table: Readonly<Record<string, unknown>> = message.headers ?? {}
+    const diedFirst = table[firstDeathHeader]
+    const wasPutOff = typeof diedFirst === 'string' && diedFirst.startsWith(delayedPrefix(topic))
     for (const name in table) {
+      if (wasPutOff && deathHeader.test(name)) continue
       const value = table[name]
       const text = typeof value === 'string' ? value : textOf(value)
       if (name.startsWith(attributePrefixes[0]) || name.startsWith(attributePrefixes[1]))
@@ -119,6 +129,8 @@ export class Delivery implements ReceivedMessage {
     this.attributes = attributes
     this.headers = headers
     this.body = message.body as Buffer
+    const returns = table['x-acquired-count'] ?? table['x-delivery-count']
+    this.returns = typeof returns === 'number' ? returns : 0
     this.#channel = channel
     this.#tag = message.deliveryTag ?? 0
   }

@@ -1,4 +1,5 @@
 import type { Environment } from '../../observability/environment.ts'
+import { publishDelayable } from '../delays.ts'
 import { TransportClosedError, UnsupportedByTransportError } from '../errors.ts'
 import type {
   GroupPlace,
@@ -63,7 +64,7 @@ export class SqsConnection implements TransportConnection {
 
   async publish(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> {
     this.#assertOpen()
-    return this.#publisher.publish(topic, messages)
+    return publishDelayable(this.capabilities, messages, (some) => this.#publisher.publish(topic, some))
   }
 
   async subscribe(options: SubscriptionOptions): Promise<Subscription> {

@@ -1,4 +1,5 @@
 import { Connection } from 'rabbitmq-client'
+import { delayedName, delayedPrefix, dueName } from '../../../src/transport/rabbitmq/delayed-name.ts'
 import type { Transport, TransportConnection } from '../../../src/transport/port.ts'
 
 /** The groups that were made of each topic, so that they can be removed: AMQP lists no queues. */
@@ -20,6 +21,11 @@ export function recorded(transport: Transport): Transport {
               note(topic, group)
               return call.call(target, topic, group, ...rest)
             }
+          if (property === 'publish')
+            return (topic: string, messages: readonly { readonly delayMs?: number }[]) => {
+              for (const { delayMs = 0 } of messages) if (delayMs > 0) note(delayed, delayedName(topic, delayMs))
+              return call.call(target, topic, messages)
+            }
           if (property === 'subscribe')
             return (given: { readonly topic: string; readonly group: string }) => {
               note(given.topic, given.group)
@@ -32,17 +38,23 @@ export function recorded(transport: Transport): Transport {
   }
 }
 
+/** Stands for all topics. */
+const delayed = '*'
+
 function note(topic: string, group: string): void {
   const groups = groupsOf.get(topic) ?? new Set()
   groupsOf.set(topic, groups.add(group))
 }
 
 /** Deletes the topic's exchange, and the queues of its groups. */
-export async function removeTopic(url: string, topic: string): Promise<void> {
+export async function removeTopic(url: string, topic: string, groups: readonly string[] = []): Promise<void> {
   await withClient(url, async (client) => {
     await client.exchangeDelete({ exchange: topic })
-    for (const group of groupsOf.get(topic) ?? []) await client.queueDelete({ queue: `${topic}.${group}` })
+    for (const group of [...groups, ...(groupsOf.get(topic) ?? [])]) await client.queueDelete({ queue: `${topic}.${group}` })
     groupsOf.delete(topic)
+    await client.exchangeDelete({ exchange: dueName(topic) })
+    await client.queueDelete({ queue: dueName(topic) })
+    for (const queue of groupsOf.get(delayed) ?? []) if (queue.startsWith(delayedPrefix(topic))) await client.queueDelete({ queue })
   })
 }
 
