@@ -106,6 +106,8 @@ export type { ResetPlace } from './processing/reset.ts'
 export type { StartPosition } from './processing/start-position.ts'
 
 export { defineTopic } from './transport/topic.ts'
+export { hmacSignature } from './transport/signature.ts'
+export type { HmacOptions, Signature, SignedContent } from './transport/signature.ts'
 export type { ForeignMessage, ReadForeign, SequenceOptions, SequenceRules, Topic, TopicOptions, WireMode } from './transport/topic.ts'
 export type {
   ConnectOptions,
@@ -133,6 +135,7 @@ export {
   TransportUnavailableError,
   UnknownTopicError,
   UnreadableMessageError,
+  UnauthenticatedMessageError,
   UnsupportedBrokerError,
   UnsupportedByTransportError,
 } from './transport/errors.ts'

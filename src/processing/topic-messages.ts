@@ -5,7 +5,8 @@ import { checkName } from '../storage/encode.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { Partition, ReceivedMessage } from '../transport/port.ts'
 import type { Topic } from '../transport/topic.ts'
-import { decodeMessage, unreadableEvent } from '../transport/wire.ts'
+import { UnauthenticatedMessageError } from '../transport/errors.ts'
+import { decodeMessage, unauthenticatedEvent, unreadableEvent } from '../transport/wire.ts'
 import type { Origin } from './dead-letter.ts'
 import type { MessagePage, MessageSource, Problem } from './message-source.ts'
 import type { SequenceOrder } from './sequences.ts'
@@ -150,6 +151,7 @@ export class TopicMessages implements MessageSource {
       const data: unknown = validate(definition.schema, event.data, `${event.type} from ${topic.name}`)
       return data === event.data ? event : { ...event, data }
     } catch (error) {
+      if (error instanceof UnauthenticatedMessageError) return { event: this.#storable(unauthenticatedEvent(message, position)), error }
       const unreadable = unreadableEvent(message, position)
       // Data that does not fit says nothing against the place of what it came in.
       return { event: this.#storable(event ? { ...unreadable, stream: event.stream, version: event.version } : unreadable), error }

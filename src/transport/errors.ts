@@ -60,3 +60,8 @@ export class OffsetOutOfRangeError extends HeadwaterError {
 export class UnreadableMessageError extends HeadwaterError {
   readonly code = 'unreadable-message'
 }
+
+/** The message does not prove that somebody wrote it who may. */
+export class UnauthenticatedMessageError extends HeadwaterError {
+  readonly code = 'unauthenticated-message'
+}

@@ -2,6 +2,7 @@ import { InvalidDefinitionError } from '../message/errors.ts'
 import type { AnyEvent, EventMap, RecordedEvent } from '../message/event.ts'
 import { idOf } from '../storage/stream-name.ts'
 import type { Priority, TopicSpec } from './port.ts'
+import type { Signature } from './signature.ts'
 
 export interface TopicOptions extends Omit<TopicSpec, 'name'> {
   /** The events that are published on it. */
@@ -16,6 +17,8 @@ export interface TopicOptions extends Omit<TopicSpec, 'name'> {
   readonly mode?: WireMode
   /** Of messages that are no CloudEvents: what they say. Default: they become dead letters. */
   readonly read?: ReadForeign
+  /** Proves who wrote a message, where more people can write to the broker than should: see `hmacSignature`. Default: whoever can write is believed. */
+  readonly signature?: Signature
   /**
    * Whether messages carry numbers that count 1, 2, 3 … in each stream, without holes, and handlers get those of a stream in that order whatever order they come
    * in. What a service of Headwater publishes has them (an event's version in its stream), where all events of its streams go over the topic; of others it
@@ -73,6 +76,7 @@ export interface Topic {
   readonly spec: TopicSpec
   readonly mode: WireMode
   readonly read: ReadForeign | undefined
+  readonly signature: Signature | undefined
   /** Undefined where numbers say nothing about the order. */
   readonly sequenced: SequenceRules | undefined
   includes(event: RecordedEvent): boolean
@@ -90,7 +94,7 @@ export const topicName: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/
  */
 export function defineTopic(
   name: string,
-  { events, where, key, priority, mode = 'binary', read, sequenced = false, ...spec }: TopicOptions,
+  { events, where, key, priority, mode = 'binary', read, signature, sequenced = false, ...spec }: TopicOptions,
 ): Topic {
   if (!topicName.test(name))
     throw new InvalidDefinitionError(
@@ -106,6 +110,7 @@ export function defineTopic(
     spec: { name, ...spec },
     mode,
     read,
+    signature,
     sequenced: sequenced ? rulesOf(name, sequenced === true ? {} : sequenced) : undefined,
     includes: (event) => where?.(event) ?? true,
     keyOf: (event) => key?.(event) ?? idOf(event.stream),

@@ -1,5 +1,6 @@
 import { fromCloudEvent, sortable, toCloudEvent } from '../message/cloud-event.ts'
 import type { Metadata, RecordedEvent } from '../message/event.ts'
+import { uuidFrom } from '../message/id.ts'
 import { formatTimestamp, parseTimestamp } from '../message/timestamp.ts'
 import type { OutgoingMessage, ReceivedMessage } from './port.ts'
 import { UnreadableMessageError } from './errors.ts'
@@ -12,8 +13,14 @@ const jsonHeaders = Object.freeze({ 'content-type': jsonType })
 const noMetadata: Metadata = Object.freeze({})
 const noTags: readonly string[] = Object.freeze([])
 
-/** The event as it goes over the wire: a CloudEvent. */
+/** The event as it goes over the wire: a CloudEvent, signed where the topic says so. */
 export function encodeMessage(event: RecordedEvent, topic: Topic): OutgoingMessage {
+  const message = cloudEventMessage(event, topic)
+  if (!topic.signature) return message
+  return { ...message, headers: { ...message.headers, ...topic.signature.sign(topic.name, message) } }
+}
+
+function cloudEventMessage(event: RecordedEvent, topic: Topic): OutgoingMessage {
   const key = topic.keyOf(event)
   const priority = topic.priorityOf(event)
   const common = { id: event.id, key, ...(priority && { priority }) }
@@ -51,9 +58,10 @@ function plainAttributes(event: RecordedEvent): OutgoingMessage['attributes'] | 
 
 /**
  * What the message says, with its place in the source as its position.
- * @throws InvalidCloudEventError, UnreadableMessageError
+ * @throws UnauthenticatedMessageError, InvalidCloudEventError, UnreadableMessageError
  */
 export function decodeMessage(message: ReceivedMessage, position: number, topic: Topic): RecordedEvent {
+  topic.signature?.verify(message.topic, message)
   const contentType = message.headers['content-type'] ?? ''
   if (message.attributes['specversion'] !== undefined) {
     if (!isJson(contentType)) throw new UnreadableMessageError(`the content type '${contentType}' is not JSON`)
@@ -90,6 +98,23 @@ export function unreadableEvent(message: ReceivedMessage, position: number): Rec
   const { source = message.topic, subject, sequence } = message.attributes
   const place = { ...placeOf(message, position), ...(subject && { stream: subject, version: numberOf(sequence) }) }
   return { ...place, type, data: null, id, source, time, correlationId: id, causationId: id }
+}
+
+/** What is kept of a message that anybody may have written: nothing that it says of itself, or it could pass for one that is still to come. */
+export function unauthenticatedEvent(message: ReceivedMessage, position: number): RecordedEvent {
+  const { topic, attributes, body, timeMs } = message
+  const id = `unauthenticated-${uuidFrom(JSON.stringify(attributes), Buffer.from(body).toString('base64'))}`
+  const place = placeOf({ ...message, key: undefined }, position)
+  return {
+    ...place,
+    type: 'unauthenticated',
+    data: null,
+    id,
+    source: topic,
+    time: new Date(timeMs ?? 0),
+    correlationId: id,
+    causationId: id,
+  }
 }
 
 /** What `encodeMessage` writes of every event. */
