@@ -33,6 +33,7 @@ export interface IntakeParts {
 const maxWaiting = 1_000
 const maxWaitingBytes = 16 * 1024 * 1024
 const minWaiting = 16
+const sampledEvents = 5
 /** Effects that are not committed, for each message that may be at hand. */
 const maxPendingEach = 5
 /** More than so many held messages, and no others are taken: an operator has to look. */
@@ -257,11 +258,12 @@ export class Intake {
     return writer.pendingCount >= this.#mayWait * maxPendingEach || writer.pendingBytes >= maxWaitingBytes
   }
 
-  /** Messages of a page are about alike: one of them tells how many may be at hand. */
+  /** The largest of some messages of a page tells how many may be at hand. */
   #judgeSize({ events }: MessagePage): void {
-    const sample = events[events.length >> 1]
-    if (!sample) return
-    const bytes = JSON.stringify(sample.data)?.length ?? 0
+    if (events.length === 0) return
+    let bytes = 0
+    const step = Math.ceil(events.length / sampledEvents)
+    for (let next = 0; next < events.length; next += step) bytes = Math.max(bytes, JSON.stringify(events[next]!.data)?.length ?? 0)
     this.#mayWait = Math.max(minWaiting, Math.min(maxWaiting, Math.floor(maxWaitingBytes / (bytes + 1))))
   }
 

@@ -12,6 +12,13 @@ export function isRefusal(error: unknown): boolean {
   return status !== 408 && status !== 429 && !throttling.test(nameOf(error))
 }
 
+const ofContent = /message|parameter|attribute|too_?long/i
+
+/** Of a request with one message: that is to blame. Otherwise it may be a right or a key that is missing, which somebody will mend. */
+export function isContentRefusal(error: unknown): boolean {
+  return isRefusal(error) && statusOf(error) === 400 && ofContent.test(nameOf(error))
+}
+
 /** No answer came at all. */
 export function isUnanswered(error: unknown): boolean {
   return statusOf(error) === undefined

@@ -4,7 +4,7 @@ import { describeError } from '../../observability/log.ts'
 import { UnsupportedByTransportError } from '../errors.ts'
 import type { SqsClient } from './client.ts'
 import type { Delivery } from './delivery.ts'
-import { describeEntry, isEntryRefusal, isRefusal } from './failure.ts'
+import { describeEntry, isContentRefusal, isEntryRefusal, isRefusal } from './failure.ts'
 import { Lane } from './lane.ts'
 import { pause } from './retry.ts'
 import type { SqsSettings } from './settings.ts'
@@ -124,7 +124,7 @@ export class QueueSender {
       unsent = over.size === batch.length ? [] : batch.filter((sending) => !over.has(sending))
     } catch (error) {
       this.lastError = error
-      if (isRefusal(error)) unsent = await this.#questionRefusal(batch)
+      if (isRefusal(error)) unsent = await this.#questionRefusal(batch, error)
     }
     this.#requests--
     this.#putBack(batch, unsent)
@@ -134,11 +134,16 @@ export class QueueSender {
 
   /**
    * A whole request was refused. Its queue may be gone, and its group with it; then there is nothing to send. Else one of its messages may be to blame: each
-   * is sent alone from now on, so that it holds up nobody but its key.
+   * is sent alone from now on, so that it holds up nobody but its key, and is refused when it is the one.
    */
-  async #questionRefusal(batch: readonly Sending[]): Promise<readonly Sending[]> {
+  async #questionRefusal(batch: readonly Sending[], error: unknown): Promise<readonly Sending[]> {
     if (await this.#isGone()) {
       for (const sending of batch) confirm(sending)
+      return []
+    }
+    const [first] = batch
+    if (first && batch.length === 1 && isContentRefusal(error)) {
+      refuse(first, describeError(error))
       return []
     }
     for (const { lane } of batch) lane.isSuspect = true

@@ -97,6 +97,21 @@ test.each(['RequestThrottled', 'ThrottlingException', 'KMS.ThrottlingException',
   },
 )
 
+test('a message for which a whole request is refused is refused itself, and the others are sent', async () => {
+  const { service, connection } = await start()
+  service.answer = (_, entries) => {
+    if (idOf(entries, 'a0') !== undefined) throw failure('InvalidMessageContents', 400)
+    return []
+  }
+  const outcomes = await connection.publish(
+    topic,
+    ['b0', 'a0', 'c0', 'a1'].map((text) => message(text)),
+  )
+  expect(outcomes.map((outcome) => outcome.ok || outcome.refused)).toEqual([true, true, true, true])
+  expect(outcomes[1]).toMatchObject({ ok: false, refused: true, error: { code: 'unsupported-by-transport' } })
+  expect(service.queues.get(queue)!.toSorted()).toEqual(['a1', 'b0', 'c0'])
+})
+
 test('a request that is refused as a whole holds up only the key that is to blame', async () => {
   const { service, connection } = await start({ publishTimeoutMs: 1_000 })
   service.answer = (_, entries) => {
