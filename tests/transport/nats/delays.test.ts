@@ -4,6 +4,7 @@ import { TopicMismatchError } from '../../../src/transport/errors.ts'
 import type { ReceivedMessage } from '../../../src/transport/port.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
+import { collect } from '../collect.ts'
 import type { Connected } from './support.ts'
 import { connectBoth, message } from './support.ts'
 
@@ -102,23 +103,8 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
     })
   })
 
-async function consume({ connection }: Connected, topic: string): Promise<ReceivedMessage[]> {
-  const received: ReceivedMessage[] = []
-  await connection.subscribe({
-    topic,
-    group: 'g',
-    startAt: { at: 'beginning' },
-    maxMessages: 20,
-    maxBytes: 1024 * 1024,
-    releaseTimeoutMs: 500,
-    async run(partition) {
-      for await (const batch of partition.read()) {
-        received.push(...batch)
-        await partition.acknowledge(batch)
-      }
-    },
-  })
-  return received
+function consume({ connection }: Connected, topic: string): Promise<ReceivedMessage[]> {
+  return collect(connection, { topic, group: 'g', startAt: { at: 'beginning' }, maxMessages: 20 })
 }
 
 function textsOf(messages: readonly ReceivedMessage[]): readonly string[] {

@@ -5,6 +5,7 @@ import { nats } from '../../../src/transport/nats/index.ts'
 import type { ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
+import { collect } from '../collect.ts'
 import { connectBoth, message } from './support.ts'
 
 for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
@@ -55,25 +56,6 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
     }
   })
 
-async function consume(
-  connection: TransportConnection,
-  topic: string,
-  { finishes }: { readonly finishes: boolean },
-): Promise<ReceivedMessage[]> {
-  const received: ReceivedMessage[] = []
-  await connection.subscribe({
-    topic,
-    group: 'g',
-    startAt: { at: 'beginning' },
-    maxMessages: 20,
-    maxBytes: 1024 * 1024,
-    releaseTimeoutMs: 500,
-    async run(partition) {
-      for await (const batch of partition.read()) {
-        received.push(...batch)
-        if (finishes) await partition.acknowledge(batch)
-      }
-    },
-  })
-  return received
+function consume(connection: TransportConnection, topic: string, how: { readonly finishes: boolean }): Promise<ReceivedMessage[]> {
+  return collect(connection, { topic, group: 'g', startAt: { at: 'beginning' }, maxMessages: 20, ...how })
 }

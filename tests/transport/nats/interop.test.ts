@@ -4,7 +4,7 @@ import { CloudEvent, HTTP } from 'cloudevents'
 import { expect, test } from 'vitest'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
-import { collect, connectBoth, message } from './support.ts'
+import { collectAll, connectBoth, message } from './support.ts'
 
 for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
   describeOnBroker(broker, `other programs on ${broker}`, (address) => {
@@ -43,7 +43,7 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
       for (const [name, value] of Object.entries(event.headers)) given.append(name === 'ce-id' ? 'Ce-Id' : name, String(value))
       await jetstream(both.raw).publish(`${topic}.anything.else`, String(event.body), { headers: given })
 
-      const [one, other] = [await collect(both, topic), await collect(both, topic)]
+      const [one, other] = [await collectAll(both, topic), await collectAll(both, topic)]
       await eventually(() => expect([one.length, other.length]).toEqual([1, 1]))
       expect(one[0]).toMatchObject({ key: undefined, attributes: { id: 'x1', source: '/billing', type: 'Paid', specversion: '1.0' } })
       expect(one[0]!.headers['content-type']).toMatch(/^application\/json/)
@@ -68,7 +68,7 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
       both.raw.publish(`${topic}.b`, 'broken', { headers: broken })
       await jetstream(both.raw).publish(`${topic}.c`, 'bare')
 
-      const received = await collect(both, topic)
+      const received = await collectAll(both, topic)
       await eventually(() => expect(received.length).toBe(3))
       expect(received.map(({ body }) => Buffer.from(body).toString())).toEqual(['odd', 'broken', 'bare'])
       expect(received[0]).toMatchObject({ key: '100%', attributes: { source: '%zz' }, headers: { 'x-double': 'one' } })

@@ -10,6 +10,7 @@ import { InMemoryMetrics } from '../../../src/observability/metrics.ts'
 import type { NatsOptions } from '../../../src/transport/nats/index.ts'
 import { nats } from '../../../src/transport/nats/index.ts'
 import type { OutgoingMessage, ReceivedMessage, StartAt, TransportConnection } from '../../../src/transport/port.ts'
+import { collect } from '../collect.ts'
 
 export interface Connected {
   readonly connection: TransportConnection
@@ -45,27 +46,12 @@ export async function connectBoth(servers: string, options: Partial<NatsOptions>
 }
 
 /** Everything of a topic that a new group gets, as it comes. */
-export async function collect(
+export function collectAll(
   { connection }: Connected,
   topic: string,
   { group = randomUUID(), startAt = { at: 'beginning' } }: { readonly group?: string; readonly startAt?: StartAt } = {},
 ): Promise<ReceivedMessage[]> {
-  const received: ReceivedMessage[] = []
-  await connection.subscribe({
-    topic,
-    group,
-    startAt,
-    maxMessages: 100,
-    maxBytes: 1024 * 1024,
-    releaseTimeoutMs: 1_000,
-    async run(partition) {
-      for await (const batch of partition.read()) {
-        received.push(...batch)
-        await partition.acknowledge(batch)
-      }
-    },
-  })
-  return received
+  return collect(connection, { topic, group, startAt })
 }
 
 export function message(text: string, given: Partial<OutgoingMessage> = {}): OutgoingMessage {

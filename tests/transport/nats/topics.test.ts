@@ -8,7 +8,7 @@ import {
 } from '../../../src/transport/errors.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
-import { collect, connectBoth, message } from './support.ts'
+import { collectAll, connectBoth, message } from './support.ts'
 
 for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
   describeOnBroker(broker, `topics of ${broker}`, (address) => {
@@ -53,7 +53,7 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
       for (const name of names) await both.connection.ensureTopic({ name })
       for (const name of names) expect(await both.connection.publish(name, [message(name)])).toEqual([{ ok: true }])
       for (const name of names) {
-        const received = await collect(both, name, { group: 'a group. of *' })
+        const received = await collectAll(both, name, { group: 'a group. of *' })
         await eventually(() => expect(received.map(({ topic, body }) => [topic, Buffer.from(body).toString()])).toEqual([[name, name]]))
       }
       for await (const { config } of both.manager.streams.list())

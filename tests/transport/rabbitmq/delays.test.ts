@@ -7,6 +7,7 @@ import { delayedName } from '../../../src/transport/rabbitmq/delayed-name.ts'
 import { rabbitmq, type RabbitMqTopicOptions } from '../../../src/transport/rabbitmq/index.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
+import { collect } from '../collect.ts'
 import { recorded, removeTopic, withClient } from './recorded.ts'
 
 describe('the queue of a delay', () => {
@@ -49,24 +50,7 @@ describeOnBroker('RabbitMQ', 'messages of RabbitMQ that are to come later', (url
     return { connection, topic }
   }
 
-  async function consume(connection: TransportConnection, topic: string): Promise<readonly ReceivedMessage[]> {
-    const received: ReceivedMessage[] = []
-    await connection.subscribe({
-      topic,
-      group: 'g',
-      startAt: { at: 'end' },
-      maxMessages: 100,
-      maxBytes: 1_000_000,
-      releaseTimeoutMs: 1_000,
-      async run(partition) {
-        for await (const batch of partition.read()) {
-          received.push(...batch)
-          await partition.acknowledge(batch)
-        }
-      },
-    })
-    return received
-  }
+  const consume = (connection: TransportConnection, topic: string) => collect(connection, { topic, group: 'g' })
 
   const message = (type: string, given: Partial<OutgoingMessage> = {}): OutgoingMessage => {
     return { id: crypto.randomUUID(), key: undefined, attributes: { type }, headers: {}, body: Buffer.from(type), ...given }

@@ -11,6 +11,7 @@ import { GroupQueue } from '../../../src/transport/sqs/group-queue.ts'
 import { sqs } from '../../../src/transport/sqs/index.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
+import { collect } from '../collect.ts'
 import { near } from './support.ts'
 
 function outgoing(text: string, given: Partial<OutgoingMessage> = {}): OutgoingMessage {
@@ -67,22 +68,9 @@ describeOnBroker('ElasticMQ', 'messages for later on SQS', (endpoint) => {
     const later = Array.from({ length: 150 }, () => outgoing('later', { delayMs: 3_600_000 }))
     for (const outcome of await connection.publish(topic, later)) expect(outcome).toEqual({ ok: true })
     await connection.publish(topic, [outgoing('1'), outgoing('soon', { delayMs: 1_500 }), outgoing('2')])
-    const texts: string[] = []
-    await connection.subscribe({
-      topic,
-      group: 'g',
-      startAt: { at: 'end' },
-      maxMessages: 20,
-      maxBytes: 1024 * 1024,
-      releaseTimeoutMs: 500,
-      async run(partition) {
-        for await (const batch of partition.read()) {
-          texts.push(...batch.map(({ body }) => Buffer.from(body).toString()))
-          await partition.acknowledge(batch)
-        }
-      },
-    })
-    await eventually(() => expect(texts).toEqual(['1', '2', 'soon']))
+    const arrived = await collect(connection, { topic, group: 'g', maxMessages: 20 })
+    const texts = (): readonly string[] => arrived.map(({ body }) => Buffer.from(body).toString())
+    await eventually(() => expect(texts()).toEqual(['1', '2', 'soon']))
     await eventually(async () => expect(await connection.lag(topic, 'g')).toEqual([{ partition: undefined, messages: 150 }]))
   })
 })
