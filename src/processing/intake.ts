@@ -122,7 +122,7 @@ export class Intake {
   committed(events: readonly RecordedEvent[]): void {
     const { source, writer } = this.#parts
     this.#sequences?.committed(events)
-    if (source.repeats)
+    if (source.remembers)
       for (const event of events) {
         for (const copy of this.#atHand.take(event) ?? none) writer.add({ event: copy })
       }
@@ -175,7 +175,7 @@ export class Intake {
     const { atMostOnce, source, take } = this.#parts
     if (!atMostOnce) return take(event)
     const write = this.finished(event)
-    this.#finish(event, { isRemembered: source.repeats, ...(write && { documents: [write] }) })
+    this.#finish(event, { isRemembered: source.remembers, ...(write && { documents: [write] }) })
     this.#admitted.push(event)
   }
 
@@ -198,7 +198,7 @@ export class Intake {
       this.#sequences?.recognise(event)
       return false
     }
-    if (!source.repeats || isForOthers) return true
+    if (!source.remembers || isForOthers) return true
     const copies = this.#atHand.get(event)
     if (!copies && !known?.get(event)) {
       this.#atHand.set(event, none)
@@ -217,7 +217,7 @@ export class Intake {
   /** Those of the page that came before: they are in the inbox, or about to be. */
   async #finishedBefore({ events, problems = [] }: MessagePage): Promise<Known> {
     const { processor, source, store } = this.#parts
-    if (!source.repeats || events.length + problems.length === 0) return undefined
+    if (!source.remembers || events.length + problems.length === 0) return undefined
     const asked: MessageIdentity[] = []
     let known: ByIdentity<true> | undefined
     const look = (event: RecordedEvent): void => {
@@ -236,7 +236,7 @@ export class Intake {
     const { held, processor, source, store } = this.#parts
     store.environment.metrics.count('headwater_messages_dead_total', 1, { processor })
     const letter = held.letterOf(event.stream, { event, error, atMs: this.#nowMs, durationMs: 0 }, undefined)
-    this.#pass(event, { isRemembered: source.repeats, documents: [writeDeadLetter(letter)] })
+    this.#pass(event, { isRemembered: source.remembers, documents: [writeDeadLetter(letter)] })
   }
 
   /** Finishes a message that is not handled; its number counts. */

@@ -364,11 +364,11 @@ export class LaneRun {
     const { options, source } = this.#parts
     // At most once: it was finished before it was begun.
     if (options.atMostOnce) return this.#writer.add(effect)
-    if (effect === noEffect && !source.repeats && !source.finished) this.#writer.finishedWithoutEffect()
+    if (effect === noEffect && !source.remembers && !source.finished) this.#writer.finishedWithoutEffect()
     else {
       const order = this.#intake.finished(event)
       const documents = order ? [...(effect.documents ?? []), order] : effect.documents
-      this.#writer.add({ ...effect, ...(documents && { documents }), event, isRemembered: source.repeats })
+      this.#writer.add({ ...effect, ...(documents && { documents }), event, isRemembered: source.remembers })
     }
     this.#progress.finish(event.position)
   }

@@ -6,7 +6,7 @@ import type { ProcessingContext, Tenure } from './processor.ts'
 
 /** The store's own log as the source of a handler's messages: each comes once, and stays where it is. */
 export class LogMessages implements MessageSource {
-  readonly repeats = false
+  readonly remembers = false
   readonly #context: ProcessingContext
   readonly #types: readonly string[]
   /** Whether the message is for this processor, where several share them. */

@@ -7,8 +7,8 @@ import type { SequenceOrder } from './sequences.ts'
 export interface MessageSource {
   /** Pages of messages after a position, in ascending order, for ever, until `signal` is aborted. */
   read(after: number, signal: AbortSignal): AsyncIterable<MessagePage>
-  /** Whether messages may come more than once, under positions of their own: those that were finished are then remembered by their source and id. */
-  readonly repeats: boolean
+  /** Whether messages that were finished are remembered by their source and id, because they may come again under positions of their own. */
+  readonly remembers: boolean
   /** True when messages have no position of their own, and are numbered as they come, after all that were numbered before. */
   readonly renumbers?: boolean
   /** Where messages carry numbers of their streams by which they are put in order, wherever they stand. */

@@ -38,7 +38,7 @@ export function retrySource({ stage, processor, group, connection, context, read
     return (message && forwardedOf(message).dueMs) ?? 0
   }
   const source: MessageSource = {
-    repeats: messages.repeats,
+    remembers: messages.remembers,
     renumbers: messages.renumbers,
     ...(messages.sequenceOrder && { sequenceOrder: messages.sequenceOrder }),
     originOf: (event) => messages.originOf(event),

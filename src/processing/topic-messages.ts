@@ -33,7 +33,7 @@ const names = ['id', 'source', 'type', 'stream'] as const
 
 /** A partition of a topic as the source of a handler's messages. They may come more than once, and are copied when they are held. */
 export class TopicMessages implements MessageSource {
-  readonly repeats: boolean
+  readonly remembers: boolean
   readonly renumbers: boolean
   readonly sequenceOrder: SequenceOrder | undefined
   readonly #parts: TopicMessagesParts
@@ -47,7 +47,7 @@ export class TopicMessages implements MessageSource {
 
   constructor(parts: TopicMessagesParts) {
     this.#parts = parts
-    this.repeats = parts.remembers
+    this.remembers = parts.remembers
     this.renumbers = !parts.keepsOffsets
     const { beginsAnywhere = false, topic } = parts
     this.sequenceOrder = topic.sequenced && { ...topic.sequenced, beginsAnywhere }

@@ -51,7 +51,7 @@ export class BrokerModel {
     const { kind } = this
     const eventOf = (index: number, position: number): RecordedEvent => recorded(this.sent[index]!, position)
     return {
-      repeats: kind !== 'log' && this.#remembers,
+      remembers: kind !== 'log' && this.#remembers,
       renumbers: kind === 'queue',
       sequenceOrder: this.#sequenceOrder,
       read: (after, signal) => this.#read(after, signal, eventOf),
