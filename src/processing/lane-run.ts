@@ -3,7 +3,7 @@ import type { Environment } from '../observability/environment.ts'
 import { Announcements } from './announcements.ts'
 import { Attempts } from './attempts.ts'
 import type { CheckpointState, Effect } from './checkpoint-writer.ts'
-import { CheckpointWriter, identityOf } from './checkpoint-writer.ts'
+import { CheckpointWriter } from './checkpoint-writer.ts'
 import type { Admission } from './circuit-breaker.ts'
 import { Departures } from './departures.ts'
 import { FailurePolicy } from './failure-policy.ts'
@@ -23,6 +23,8 @@ import type { ProcessingContext, Tenure } from './processor.ts'
 import { Progress } from './progress.ts'
 import { ProcessEndedError } from './retry.ts'
 import { prepareSequences } from './sequence-store.ts'
+import { Suspicion } from './suspicion.ts'
+import { WakeUp } from './wake-up.ts'
 
 export interface LaneRunParts {
   readonly caller: HandlerCaller
@@ -33,13 +35,6 @@ export interface LaneRunParts {
   /** The message for which the whole handler waits, if it does. */
   readonly blockedAt: RecordedEvent | undefined
 }
-
-/** After so many deaths in a row the messages are tried one by one, to find out which of them kills the process. */
-const deathsBeforeSuspicion = 2
-/** So many messages may have been at hand when it died. */
-const suspectedMessages = 1_000
-/** A process that has lived so long was not killed by what it began with. */
-const healthyAfterMs = 30_000
 
 /** One time of running a handler in lanes, from taking the lease to losing it or giving it back. */
 export class LaneRun {
@@ -54,7 +49,6 @@ export class LaneRun {
   readonly #broken = new AbortController()
   /** Aborted when the processor is to stop, has lost its lease, or cannot go on. */
   readonly #signal: AbortSignal
-  readonly #startedMs: number
   /** Lanes that are being tried, whether an attempt is under way or about to be. */
   #busy = 0
   readonly #announcements = new Announcements()
@@ -62,16 +56,11 @@ export class LaneRun {
   /** Where failed messages go on to another topic. */
   readonly #departures: Departures | undefined
   readonly #retries: HeldRunner
-  readonly #crashes: number
-  /** So many messages more are tried one by one. */
-  #suspicious: number
-  /** The identities of what an earlier process was about to try when it died, and the positions of those that were held. */
-  readonly #suspects: ReadonlySet<string>
-  readonly #heldSuspects: readonly number[]
+  readonly #suspicion: Suspicion
   readonly #intake: Intake
   /** Called when nothing is under way any more. */
   #whenIdle: (() => void) | undefined
-  #timer: { readonly atMs: number; readonly controller: AbortController } | undefined
+  readonly #wakeUp: WakeUp
   #hasBegun = false
   #isStopping = false
   #isOver = false
@@ -101,20 +90,13 @@ export class LaneRun {
     this.#progress = parts.source.renumbers
       ? new Progress(state.progress?.through ?? lease.position, undefined)
       : new Progress(lease.position, state.progress)
-    this.#startedMs = this.#nowMs
-    this.#crashes = lease.abandoned ? (state.crashes ?? 0) + 1 : 0
-    this.#suspicious = this.#crashes >= deathsBeforeSuspicion ? suspectedMessages : 0
-    const suspects = lease.abandoned ? (state.trying ?? []) : []
-    this.#suspects = new Set(suspects.flatMap(({ identity }) => identity ?? []))
-    this.#heldSuspects = suspects.flatMap(({ position, identity }) => (identity === undefined ? position : []))
+    this.#suspicion = new Suspicion(lease, state, this.#environment.clock)
+    this.#wakeUp = new WakeUp(this.#environment.clock, () => this.#pump())
     this.#writer = new CheckpointWriter({
       tenure,
       store: context.store,
       progress: this.#progress,
-      circumstances: () => ({
-        ...(this.#crashes > 0 && this.#nowMs - this.#startedMs < healthyAfterMs && { crashes: this.#crashes }),
-        ...(this.#announcements.suspects.length > 0 && { trying: this.#announcements.suspects }),
-      }),
+      circumstances: () => this.#suspicion.toldWith(this.#announcements.suspects),
       onCommitted: (effects, finished, position) => this.#committed(effects, finished, position),
       onFailed: (error) => this.#broken.abort(error),
     })
@@ -180,8 +162,8 @@ export class LaneRun {
     const { options, tenure } = this.#parts
     const stopWatching = options.breaker?.onChange(() => this.#pump())
     try {
-      if (this.#crashes > 0) await this.#writer.flush()
-      await this.#retries.blame(this.#heldSuspects)
+      if (this.#suspicion.deaths > 0) await this.#writer.flush()
+      await this.#retries.blame(this.#suspicion.heldAccused)
       this.#hasBegun = true
       this.#pump()
       await this.#intake.run().catch((error: unknown) => this.#broken.abort(error))
@@ -191,7 +173,7 @@ export class LaneRun {
     } finally {
       this.#isOver = true
       this.#writer.close()
-      this.#timer?.controller.abort()
+      this.#wakeUp.cancel()
       stopWatching?.()
     }
     if (!this.#broken.signal.aborted) return undefined
@@ -221,8 +203,7 @@ export class LaneRun {
   }
 
   get #canRunAtOnce(): boolean {
-    if (this.#lanes.count > 0 || this.#parts.options.breaker || this.#isStopping) return false
-    return this.#suspicious === 0 && this.#suspects.size === 0
+    return this.#lanes.count === 0 && !this.#parts.options.breaker && !this.#isStopping && this.#suspicion.isNone
   }
 
   /** Starts what may be started: lanes whose time to be tried again has come, then those that are ready. */
@@ -241,7 +222,7 @@ export class LaneRun {
 
   /** How many lanes may be tried at the same time. */
   get #places(): number {
-    return this.#suspicious > 0 ? 1 : this.#parts.options.concurrency
+    return this.#suspicion.isOnWatch ? 1 : this.#parts.options.concurrency
   }
 
   /** Takes a place while `work` is under way. */
@@ -258,17 +239,16 @@ export class LaneRun {
 
   #start(lane: Lane, admission: Admission | undefined): void {
     const event = lane.queue[0]!
-    if (this.#suspects.size > 0 && this.#suspects.has(identityOf(event))) {
+    if (this.#suspicion.accuses(event)) {
       admission?.withdraw()
       const error = new ProcessEndedError(this.#processor)
       return this.#failed(lane, { event, error, atMs: this.#nowMs, durationMs: 0 })
     }
-    if (this.#suspicious === 0) {
+    if (!this.#suspicion.isOnWatch) {
       void this.#call(event, () => lane, admission)
       return
     }
-    this.#suspicious--
-    const suspect = { position: event.position, identity: identityOf(event) }
+    const suspect = this.#suspicion.watch(event)
     const attempt = async (): Promise<void> => {
       if (!this.#signal.aborted) await this.#call(event, () => lane, admission)
     }
@@ -410,21 +390,10 @@ export class LaneRun {
     const probeInMs = breaker?.retryInMs(this.#environment)
     const dueMs = this.#held.nextDueMs
     const atMs = probeInMs === undefined ? dueMs : this.#lanes.hasReady || dueMs < Infinity ? this.#nowMs + probeInMs : Infinity
-    if (atMs === this.#timer?.atMs) return
-    this.#timer?.controller.abort()
-    this.#timer = undefined
     // What waits for a free place, or for a probe to end, does not wait for time.
     const isProbing = breaker !== undefined && breaker.state !== 'closed' && probeInMs === undefined
-    if (atMs === Infinity || this.#isOver || this.#busy >= this.#places || isProbing) return
-    const controller = new AbortController()
-    this.#timer = { atMs, controller }
-    void this.#environment.clock.sleep(Math.max(1, atMs - this.#nowMs), controller.signal).then(() => this.#onTime(controller.signal))
-  }
-
-  #onTime({ aborted }: AbortSignal): void {
-    if (aborted || this.#isOver) return
-    this.#timer = undefined
-    this.#pump()
+    if (this.#isOver || this.#busy >= this.#places || isProbing) this.#wakeUp.cancel()
+    else this.#wakeUp.set(atMs)
   }
 
   #leave(): void {
