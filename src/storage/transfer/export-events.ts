@@ -1,3 +1,4 @@
+import type { WriteStream } from 'node:fs'
 import { createWriteStream } from 'node:fs'
 import { realpath, rename, rm, stat } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
@@ -122,11 +123,18 @@ async function writeFile(path: string, write: (stream: Writable) => Promise<void
   if (existing && !existing.isFile()) return write(createWriteStream(path))
   const final = existing ? await realpath(path) : path
   const partial = `${final}.partial`
+  const stream = createWriteStream(partial, { flush: true })
   try {
-    await write(createWriteStream(partial, { flush: true }))
+    await write(stream)
     await rename(partial, final)
   } catch (error) {
+    await closed(stream.destroy())
     await rm(partial, { force: true })
     throw error
   }
+}
+
+/** A file that is still being opened would be made after it was removed. */
+async function closed(stream: WriteStream): Promise<void> {
+  if (!stream.closed) await new Promise<void>((resolve) => stream.once('close', () => resolve()))
 }
