@@ -49,7 +49,7 @@ interface Running {
   isSettled(): boolean
 }
 
-const maxMessages = 5_000
+const maxMessages = 2_000
 const maxBytes = 16 * 1024 * 1024
 const releaseTimeoutMs = 15_000
 
