@@ -6,14 +6,9 @@ import type { Names } from './schema.ts'
  */
 export function conditionFunction({ schema }: Names): string {
   return `
-CREATE FUNCTION ${schema}.text_array(p_array json) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN json_typeof(p_array) = 'array' THEN ARRAY(SELECT json_array_elements_text(p_array)) END
-$$;
-
 CREATE FUNCTION ${schema}.first_match(p_items json, p_after bigint) RETURNS bigint
 LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-  v_item json;
   v_types text[];
   v_streams text[];
   v_tags text[];
@@ -21,10 +16,9 @@ DECLARE
   v_event record;
   v_found bigint;
 BEGIN
-  FOR v_item IN SELECT json_array_elements(p_items) LOOP
-    v_types := ${schema}.text_array(v_item -> 'types');
-    v_streams := ${schema}.text_array(v_item -> 'streams');
-    v_tags := ${schema}.text_array(v_item -> 'tags');
+  FOR v_types, v_streams, v_tags IN
+    SELECT i.types, i.streams, i.tags FROM json_to_recordset(p_items) AS i (types text[], streams text[], tags text[])
+  LOOP
     IF cardinality(v_tags) > 0 THEN
       SELECT t.position INTO v_found FROM ${schema}.event_tags t
       WHERE t.tag = v_tags[1] AND t.position > p_after
