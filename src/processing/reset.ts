@@ -38,7 +38,7 @@ export async function resetOnLog(
     const reached = Math.min(finished, head)
     if (position >= reached || replay) return
     throw new ResetRefusedError(
-      `${processor} has handled events up to position ${reached}, and from ${position} on it would handle them again: say \`replay\` if that is what you want`,
+      `${processor} has handled events up to position ${reached}, and from ${position} on it would handle them again: say \`replay\` (\`--replay\` on the command line) if that is what you want`,
     )
   }
   const before = await checkpointsOf(store)
