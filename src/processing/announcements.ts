@@ -1,11 +1,4 @@
-import type { CheckpointWriter } from './checkpoint-writer.ts'
-
-/** A message that is tried now, or is about to be. */
-export interface Suspect {
-  readonly position: number
-  /** What makes it the same one should it come again; left out of one that is held, which keeps its position. */
-  readonly identity?: string
-}
+import type { CheckpointWriter, Suspect } from './checkpoint-writer.ts'
 
 /** Says on disk first what is tried, so that it is known should the process not survive it. */
 export class Announcements {

@@ -2,7 +2,6 @@ import type { RecordedEvent } from '../message/event.ts'
 import { InboxConflictError } from '../storage/errors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { DocumentWrite, MessageIdentity, StreamAppend, WriteSet } from '../storage/write-set.ts'
-import type { Suspect } from './announcements.ts'
 import { ByIdentity } from './by-identity.ts'
 import type { Tenure } from './processor.ts'
 import type { Progress, ProgressState } from './progress.ts'
@@ -15,6 +14,13 @@ export interface Effect {
   readonly isRemembered?: boolean
   readonly append?: StreamAppend | undefined
   readonly documents?: readonly DocumentWrite[]
+}
+
+/** A message that is tried now, or is about to be. */
+export interface Suspect {
+  readonly position: number
+  /** What makes it the same one should it come again; left out of one that is held, which keeps its position. */
+  readonly identity?: string
 }
 
 /** What is kept with the checkpoint. */

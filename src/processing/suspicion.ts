@@ -1,8 +1,7 @@
 import type { Clock } from '../message/clock.ts'
 import type { RecordedEvent } from '../message/event.ts'
 import type { MessageIdentity } from '../storage/write-set.ts'
-import type { Suspect } from './announcements.ts'
-import type { CheckpointState } from './checkpoint-writer.ts'
+import type { CheckpointState, Suspect } from './checkpoint-writer.ts'
 import { identityOf } from './checkpoint-writer.ts'
 import type { Lease } from './lease-keeper.ts'
 

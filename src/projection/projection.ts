@@ -2,7 +2,7 @@ import type { Exactly } from '../aggregate/aggregate.ts'
 import { InvalidDefinitionError } from '../message/errors.ts'
 import type { EventMap, Recorded, RecordedEvent } from '../message/event.ts'
 import type { Named } from '../message/schema.ts'
-import type { Comparable } from '../storage/documents.ts'
+import type { Comparable } from '../storage/field.ts'
 
 export type Fold<Document, Events extends EventMap> = {
   /** The document after the event; `null` removes it. */

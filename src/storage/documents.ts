@@ -1,8 +1,7 @@
 import { HeadwaterError } from '../message/errors.ts'
 import type { CollectionSpec, DocumentStore, EncodedFind, FoundDocument } from './document-port.ts'
+import type { Comparable } from './field.ts'
 import { encodeCondition, wordsOf } from './field.ts'
-
-export type Comparable = string | number | boolean | null
 
 /** Equal to a value, to one of several, or within a range (`from` is included, `below` is not). */
 export type Condition<T> = [T] extends [Comparable] ? T | { readonly in: readonly T[] } | { readonly from?: T; readonly below?: T } : never

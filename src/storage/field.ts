@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { EncodedCondition } from './document-port.ts'
-import type { Comparable } from './documents.ts'
+
+export type Comparable = string | number | boolean | null
 
 /**
  * A value as text that sorts, byte by byte, as the values do: missing and null first, then false and true, numbers, texts. Every store then

@@ -1,6 +1,6 @@
 import { expectations } from './expectation.ts'
 import { splitJson } from './literal.ts'
-import type { Names } from './schema.ts'
+import type { Names } from './names.ts'
 
 /** What the functions say of a write set; 0 is committed. The lowest that applies wins. */
 export const refusals = { fenced: 1, inInbox: 2, receiptExists: 3, duplicateId: 4, versionConflict: 5, conditionFailed: 6 } as const

@@ -1,4 +1,4 @@
-import type { Names } from './schema.ts'
+import type { Names } from './names.ts'
 
 /**
  * `first_match(items, after)`: the position of an event after `after` that one of the items of an `EventQuery` matches, or null. Every

@@ -1,4 +1,4 @@
-import type { Names } from './schema.ts'
+import type { Names } from './names.ts'
 
 /**
  * `write_documents(groups, values, verdicts)`: writes the documents of the sets that were not refused, collection after collection in the

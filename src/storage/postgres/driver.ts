@@ -20,7 +20,7 @@ import { InboxTable } from './inbox.ts'
 import { StagingTables } from './outbox/staging.ts'
 import { Processors } from './processors.ts'
 import { Reader } from './read.ts'
-import type { Names } from './schema.ts'
+import type { Names } from './names.ts'
 import { sqlTransaction } from './transaction.ts'
 import { WakeUp } from './wake-up.ts'
 

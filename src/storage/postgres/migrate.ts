@@ -3,7 +3,7 @@ import type { Database, Session } from './database.ts'
 import { literal } from './literal.ts'
 import type { Row } from './pool.ts'
 import { plainRows } from './pool.ts'
-import type { Names } from './schema.ts'
+import type { Names } from './names.ts'
 import { migrations, schemaVersion } from './schema.ts'
 
 export interface StoreVersions {

@@ -4,7 +4,7 @@ import type { Database } from './database.ts'
 import { codeOf, isTransient } from './errors.ts'
 import { literal } from './literal.ts'
 import { inspectSchema, migrate } from './migrate.ts'
-import type { Names } from './schema.ts'
+import type { Names } from './names.ts'
 
 const insufficientPrivilege = '42501'
 const leastServerVersion = 14

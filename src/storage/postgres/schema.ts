@@ -1,3 +1,4 @@
+import type { Names } from './names.ts'
 import { createHash } from 'node:crypto'
 import { InvalidDefinitionError } from '../../message/errors.ts'
 import { commitFunctions } from './commit-function.ts'
@@ -5,20 +6,6 @@ import { conditionFunction } from './condition-function.ts'
 import { documentFunction } from './document-function.ts'
 import { identifier } from './literal.ts'
 import { stagingFunctions, stagingTables } from './outbox/schema.ts'
-
-/** The names that stand for one store in its database: everything of it is in one schema. */
-export interface Names {
-  /** As the user wrote it. */
-  readonly schemaName: string
-  /** The same, quoted. It holds neither quotes nor `$` nor `%`, and fits into whatever SQL is made of. */
-  readonly schema: string
-  /** Of the advisory lock under which positions are given. */
-  readonly orderLock: bigint
-  /** Of the advisory lock under which the schema is migrated. */
-  readonly migrationLock: bigint
-  /** For NOTIFY. */
-  readonly channel: string
-}
 
 /** @throws InvalidDefinitionError when it is no name that could stand unchanged in SQL between quotes. */
 export function checkSchemaName(schemaName: string): void {

@@ -1,5 +1,5 @@
 import { HeadwaterError } from '../../message/errors.ts'
-import type { BadLine, ImportProgress } from './import-events.ts'
+import type { BadLine, ImportProgress } from './progress.ts'
 
 /** A strict import met a line that it cannot take. Nothing of the batch that the line is in was stored; `progress` says what was before. */
 export class BadLineError extends HeadwaterError {

@@ -5,6 +5,7 @@ import { findStored, withoutStored } from '../duplicates.ts'
 import { checkName } from '../encode.ts'
 import type { EventStore } from '../event-store.ts'
 import type { StreamAppend } from '../write-set.ts'
+import type { BadLine, ImportProgress } from './progress.ts'
 import { BadLineError, TransferError } from './errors.ts'
 import { ImportBatch } from './import-batch.ts'
 import { parseJson } from './json.ts'
@@ -27,25 +28,6 @@ export interface ImportOptions {
   readonly onBadLine?: (bad: BadLine) => void
   /** Called after each batch. */
   readonly onProgress?: (progress: ImportProgress) => void
-}
-
-export interface BadLine {
-  /** Counted from 1, empty lines included. */
-  readonly line: number
-  readonly reason: string
-}
-
-export interface ImportProgress {
-  /** Events stored. */
-  readonly imported: number
-  /** Events left out because they are in the log already: the same source and id, with the same stream, type and payload. */
-  readonly skipped: number
-  /** Lines that hold no event that can be stored, or one whose id is in the log with another content. */
-  readonly bad: number
-  /** Read from the source, before it is unpacked. */
-  readonly bytesRead: number
-  /** Size of the source, where it is a file. */
-  readonly bytesTotal: number | undefined
 }
 
 export interface ImportResult extends ImportProgress {

@@ -4,7 +4,7 @@ import { describeError } from '../../observability/log.ts'
 import { MissingPackageError } from '../../storage/errors.ts'
 import { TransportUnavailableError } from '../errors.ts'
 import { isUnanswered } from './failure.ts'
-import type { SqsOptions } from './index.ts'
+import type { SqsOptions } from './options.ts'
 
 /** A request that is not answered by then is given up, and its connection with it. */
 const answerTimeoutMs = 10_000

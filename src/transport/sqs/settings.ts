@@ -1,5 +1,5 @@
 import { InvalidDefinitionError } from '../../message/errors.ts'
-import type { SqsOptions } from './index.ts'
+import type { SqsOptions } from './options.ts'
 
 /** What the options come down to. */
 export interface SqsSettings {

@@ -1,6 +1,6 @@
 import { defaultLimits } from '../../encode.ts'
 import { literal } from '../literal.ts'
-import type { Names } from '../schema.ts'
+import type { Names } from '../names.ts'
 
 /** The processor under whose checkpoint the cursor of what has been moved is kept. */
 export const outboxProcessor = 'outbox'
