@@ -1,7 +1,11 @@
 import type { EventStore } from '../../storage/event-store.ts'
+import type { RecordedEvent } from '../../message/event.ts'
 import type { StartAt } from '../port.ts'
 
-const pageSize = 2_000
+const firstPage = 50
+const largestPage = 2_000
+/** Of the data of a page. Messages may be large, and only their places are of interest here. */
+const pageBytes = 4 * 1024 * 1024
 
 /**
  * A message is given its time before it waits for its commit, by a clock of its own process: times ascend with positions but for about so much. A
@@ -14,12 +18,9 @@ export async function positionOf(store: EventStore, topic: string, startAt: Star
   const { head, firstPosition } = await store.log()
   if (startAt.at === 'beginning') return firstPosition - 1
   if (startAt.at === 'end') return head
-  for (let after = await roughly(store, startAt.timeMs - disorderMs); after < head;) {
-    const page = await store.driver.readLog({ after, upTo: head, limit: pageSize, categories: [topic] })
+  for await (const page of pagesOf(store, topic, await roughly(store, startAt.timeMs - disorderMs), head)) {
     const first = page.find(({ time }) => time.getTime() >= startAt.timeMs)
     if (first) return first.position - 1
-    if (page.length < pageSize) break
-    after = page.at(-1)!.position
   }
   return head
 }
@@ -45,12 +46,27 @@ const countedMessages = 100_000
 export async function countAfter(store: EventStore, topic: string, position: number): Promise<number> {
   const { head } = await store.log()
   let count = 0
-  for (let after = position; after < head;) {
-    if (count >= countedMessages) return count + head - after
-    const page = await store.driver.readLog({ after, upTo: head, limit: pageSize, categories: [topic] })
+  for await (const page of pagesOf(store, topic, position, head)) {
     count += page.length
-    if (page.length < pageSize) break
-    after = page.at(-1)!.position
+    if (count >= countedMessages) return count + head - page.at(-1)!.position
   }
   return count
+}
+
+async function* pagesOf(store: EventStore, topic: string, position: number, head: number): AsyncIterable<readonly RecordedEvent[]> {
+  let limit = firstPage
+  for (let after = position; after < head;) {
+    const page = await store.driver.readLog({ after, upTo: head, limit, categories: [topic] })
+    if (page.length > 0) yield page
+    if (page.length < limit) return
+    after = page.at(-1)!.position
+    limit = nextLimit(page, limit)
+  }
+}
+
+/** As many as make about so many bytes, judged by three of the page; they become more by and by, since the next ones may be larger. */
+function nextLimit(page: readonly RecordedEvent[], limit: number): number {
+  const samples = [page[0], page[page.length >> 1], page.at(-1)]
+  const largest = Math.max(...samples.map((event) => JSON.stringify(event?.data).length))
+  return Math.max(1, Math.min(largestPage, 4 * limit, Math.floor(pageBytes / largest)))
 }
