@@ -1,3 +1,4 @@
+import { backoffMs } from '../../storage/backoff.ts'
 import { checkName } from '../../storage/encode.ts'
 import { InvalidEventError, VersionConflictError } from '../../storage/errors.ts'
 import type { EventStore } from '../../storage/event-store.ts'
@@ -7,6 +8,10 @@ import type { TopicSpec } from '../port.ts'
 
 /** The category of the streams that say which topics there are. */
 const registry = 'headwater-topic'
+
+const backoff = { firstMs: 50, maxMs: 2_000 }
+/** Then it is not a moment any more: about ten seconds. */
+const mostFailures = 10
 
 /** Which topics have been made: each is a stream with one event, so that a topic whose name is misspelt is not taken for an empty one. */
 export class Topics {
@@ -46,9 +51,17 @@ export class Topics {
     if (!(await this.#exists(name))) throw new UnknownTopicError('log', name)
   }
 
+  /** A connection may break while it is asked. */
   async #exists(name: string): Promise<boolean> {
-    const [made] = await this.#store.driver.readStream({ stream: streamName(registry, name), direction: 'forwards', limit: 1 })
-    return made !== undefined
+    const { driver, environment } = this.#store
+    for (let failures = 0; ; failures++)
+      try {
+        const [made] = await driver.readStream({ stream: streamName(registry, name), direction: 'forwards', limit: 1 })
+        return made !== undefined
+      } catch (error) {
+        if (!driver.isTransient(error) || failures === mostFailures) throw error
+        await environment.clock.sleep(backoffMs(failures, backoff, environment.random))
+      }
   }
 
   /** A topic is a category, and leaves room for a key in the name of a stream. */
