@@ -59,7 +59,7 @@ export class InFlight {
     return this.#flying.length === 0
   }
 
-  /** Known as soon as any call has failed, be there others before it that are under way. */
+  /** True as soon as any call has failed, even while calls that were made before it are under way. */
   get isFailing(): boolean {
     return this.#isFailing
   }

@@ -3,7 +3,7 @@ import type { EventStore } from '../storage/event-store.ts'
 import { CheckpointBeyondLogError } from './errors.ts'
 import type { Lease } from './lease-keeper.ts'
 import type { LogTail } from './log-tail.ts'
-import { firstPageEvents, nextPageEvents } from './page-size.ts'
+import { firstPageEvents, nextPageEvents } from '../storage/page-size.ts'
 
 /** Events to process, and the position up to which there are no others for this processor. */
 export interface Page {

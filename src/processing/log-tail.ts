@@ -1,7 +1,7 @@
 import type { RecordedEvent } from '../message/event.ts'
 import { describeError } from '../observability/log.ts'
 import type { EventStore } from '../storage/event-store.ts'
-import { eventsWithin, firstPageEvents, nextPageEvents } from './page-size.ts'
+import { eventsWithin, firstPageEvents, nextPageEvents } from '../storage/page-size.ts'
 
 export interface LogTailOptions {
   /** How often to look without having been woken, in case a wake-up was lost. Default: 1,000. */

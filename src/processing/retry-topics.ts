@@ -1,5 +1,6 @@
 import { InvalidDefinitionError } from '../message/errors.ts'
 import type { Topic } from '../transport/topic.ts'
+import { deadLetterTopicOf } from '../transport/topic.ts'
 
 /** Where a handler's failed messages wait on the broker before they are tried again. */
 export interface RetryTopicsOptions {
@@ -54,7 +55,7 @@ export function retryStages(topic: Topic, group: string, delaysMs: readonly numb
 
 /** Where copies of the messages go that were given up, for other programs to see; all groups of a topic share it. */
 export function deadLetterTopic(topic: Topic): Topic {
-  return derived(topic, `${topic.name}.dlq`)
+  return derived(topic, deadLetterTopicOf(topic.name))
 }
 
 /**

@@ -84,6 +84,11 @@ export interface Topic {
   priorityOf(event: RecordedEvent): Priority | undefined
 }
 
+/** Where copies of a topic's messages go that were given up, for other programs to see; all its consumers share it. */
+export function deadLetterTopicOf(topic: string): string {
+  return `${topic}.dlq`
+}
+
 /** What topics may be called on every broker. */
 export const topicName: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/
 

@@ -1,5 +1,6 @@
 import { describeError } from '../../observability/log.ts'
 import type { ReceivedMessage } from '../port.ts'
+import { deadLetterTopicOf } from '../topic.ts'
 import type { TopicRecord } from './client/transactional-sender.ts'
 import { addHeaders, toRecord } from './records.ts'
 
@@ -8,10 +9,6 @@ const maxStackLength = 4_000
 
 /** How many bytes a dead letter can be larger than its message. */
 export const deadLetterOverhead = 32_000
-
-export function deadLetterTopic(topic: string): string {
-  return `${topic}.dlq`
-}
 
 /**
  * The message as it was, with what became of it in headers of the names and formats that Spring Kafka's `DeadLetterPublishingRecoverer` writes: numbers are
@@ -30,7 +27,7 @@ export function toDeadLetter(message: ReceivedMessage, group: string, error: unk
     'kafka_dlt-exception-message': Buffer.from(describeError(error).slice(0, maxMessageLength)),
     'kafka_dlt-exception-stacktrace': Buffer.from(stack.slice(0, maxStackLength)),
   }
-  return { ...addHeaders(toRecord(message), headers), topic: deadLetterTopic(topic), partition }
+  return { ...addHeaders(toRecord(message), headers), topic: deadLetterTopicOf(topic), partition }
 }
 
 function int32(value: number): Buffer {

@@ -4,9 +4,10 @@ import type { Environment } from '../../observability/environment.ts'
 import { environment } from '../../observability/environment.ts'
 import type { PartitionLag, StartAt } from '../port.ts'
 import type { Topic } from '../topic.ts'
+import { deadLetterTopicOf } from '../topic.ts'
 import { connectCluster } from './client/connect.ts'
 import { KafkaConnection } from './connection.ts'
-import { deadLetterOverhead, deadLetterTopic } from './dead-letter-record.ts'
+import { deadLetterOverhead } from './dead-letter-record.ts'
 import type { KafkaOptions } from './options.ts'
 import { withDefaults } from './options.ts'
 import { KafkaSubscription } from './subscription.ts'
@@ -73,7 +74,7 @@ export async function startTransform<On extends AnyEvent, Emits extends AnyEvent
   try {
     connection = new KafkaConnection(library, cluster, await cluster.maxMessageBytes())
     for (const { spec } of [from, ...plan.to]) await connection.ensureTopic(spec)
-    const dead = deadLetterTopic(from.name)
+    const dead = deadLetterTopicOf(from.name)
     const most = (await cluster.maxMessageBytesOf(from.name)) + deadLetterOverhead
     const partitions = await cluster.partitions(from.name)
     if (await cluster.createTopic({ name: dead, partitions, settings: { 'max.message.bytes': String(most) } }))

@@ -1,9 +1,9 @@
 import type { EventStore } from '../../storage/event-store.ts'
+import { firstPageEvents, nextPageEvents } from '../../storage/page-size.ts'
 import type { RecordedEvent } from '../../message/event.ts'
 import type { StartAt } from '../port.ts'
 
-const firstPage = 50
-const largestPage = 2_000
+const maxEvents = 2_000
 /** Of the data of a page. Messages may be large, and only their places are of interest here. */
 const pageBytes = 4 * 1024 * 1024
 
@@ -54,19 +54,12 @@ export async function countAfter(store: EventStore, topic: string, position: num
 }
 
 async function* pagesOf(store: EventStore, topic: string, position: number, head: number): AsyncIterable<readonly RecordedEvent[]> {
-  let limit = firstPage
+  let limit = firstPageEvents
   for (let after = position; after < head;) {
     const page = await store.driver.readLog({ after, upTo: head, limit, categories: [topic] })
     if (page.length > 0) yield page
     if (page.length < limit) return
     after = page.at(-1)!.position
-    limit = nextLimit(page, limit)
+    limit = nextPageEvents(page, { limit, bytes: pageBytes, maxEvents })
   }
-}
-
-/** As many as make about so many bytes, judged by three of the page; they become more by and by, since the next ones may be larger. */
-function nextLimit(page: readonly RecordedEvent[], limit: number): number {
-  const samples = [page[0], page[page.length >> 1], page.at(-1)]
-  const largest = Math.max(...samples.map((event) => JSON.stringify(event?.data).length))
-  return Math.max(1, Math.min(largestPage, 4 * limit, Math.floor(pageBytes / largest)))
 }

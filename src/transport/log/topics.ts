@@ -1,7 +1,7 @@
-import { backoffMs } from '../../storage/backoff.ts'
 import { checkName } from '../../storage/encode.ts'
 import { InvalidEventError, VersionConflictError } from '../../storage/errors.ts'
 import type { EventStore } from '../../storage/event-store.ts'
+import { patiently } from '../../storage/patience.ts'
 import { categoryOf, streamName } from '../../storage/stream-name.ts'
 import { UnknownTopicError, UnsupportedByTransportError } from '../errors.ts'
 import type { TopicSpec } from '../port.ts'
@@ -9,9 +9,7 @@ import type { TopicSpec } from '../port.ts'
 /** The category of the streams that say which topics there are. */
 const registry = 'headwater-topic'
 
-const backoff = { firstMs: 50, maxMs: 2_000 }
-/** Then it is not a moment any more: about ten seconds. */
-const mostFailures = 10
+const retryForMs = 10_000
 
 /** Which topics have been made: each is a stream with one event, so that a topic whose name is misspelt is not taken for an empty one. */
 export class Topics {
@@ -54,14 +52,10 @@ export class Topics {
   /** A connection may break while it is asked. */
   async #exists(name: string): Promise<boolean> {
     const { driver, environment } = this.#store
-    for (let failures = 0; ; failures++)
-      try {
-        const [made] = await driver.readStream({ stream: streamName(registry, name), direction: 'forwards', limit: 1 })
-        return made !== undefined
-      } catch (error) {
-        if (!driver.isTransient(error) || failures === mostFailures) throw error
-        await environment.clock.sleep(backoffMs(failures, backoff, environment.random))
-      }
+    const [made] = await patiently({ driver, environment, retryForMs }, 'look at the topics of the log', () =>
+      driver.readStream({ stream: streamName(registry, name), direction: 'forwards', limit: 1 }),
+    )
+    return made !== undefined
   }
 
   /** A topic is a category, and leaves room for a key in the name of a stream. */
