@@ -1,4 +1,4 @@
-import { describeError } from '../observability/log.ts'
+import { Periodic } from '../observability/periodic.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import { deadLetterCollection } from './dead-letter.ts'
 import type { DeadLetter } from './dead-letter.ts'
@@ -33,33 +33,26 @@ export class InboxCleaner {
   readonly #store: EventStore
   readonly #consumers: () => Iterable<InboxConsumers>
   readonly #retentionMs: number
-  readonly #everyMs: number
-  readonly #stopping = new AbortController()
-  #running: Promise<void> | undefined
+  readonly #cleaning: Periodic
 
   constructor(store: EventStore, consumers: () => Iterable<InboxConsumers>, options: InboxCleanerOptions = {}) {
     this.#store = store
     this.#consumers = consumers
     this.#retentionMs = options.retentionMs ?? 7 * 24 * 60 * 60 * 1_000
-    this.#everyMs = options.everyMs ?? 10 * 60 * 1_000
+    this.#cleaning = new Periodic({
+      environment: store.environment,
+      everyMs: options.everyMs ?? 10 * 60 * 1_000,
+      complaint: 'an inbox could not be cleaned',
+      work: () => this.clean(),
+    })
   }
 
   start(): void {
-    this.#running ??= this.#run()
+    this.#cleaning.start()
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort()
-    await this.#running
-  }
-
-  async #run(): Promise<void> {
-    const { clock, log } = this.#store.environment
-    while (!this.#stopping.signal.aborted) {
-      await clock.sleep(this.#everyMs, this.#stopping.signal)
-      if (this.#stopping.signal.aborted) return
-      await this.clean().catch((error: unknown) => log('warn', 'an inbox could not be cleaned', { error: describeError(error) }))
-    }
+  stop(): Promise<void> {
+    return this.#cleaning.stop()
   }
 
   /** Once, now. Resolves to how many entries were forgotten. */
@@ -73,11 +66,11 @@ export class InboxCleaner {
     const { driver, environment } = this.#store
     const beforeMs = Math.min(environment.clock.now() - this.#retentionMs, (await this.#oldestFailureMs(consumer)) - marginMs)
     let count = 0
-    while (!this.#stopping.signal.aborted) {
+    while (!this.#cleaning.signal.aborted) {
       const forgotten = await driver.inbox.forget({ consumer, beforeMs, limit: pageSize })
       count += forgotten
       if (forgotten < pageSize) break
-      await environment.clock.sleep(pauseMs, this.#stopping.signal)
+      await environment.clock.sleep(pauseMs, this.#cleaning.signal)
     }
     return count
   }

@@ -1,5 +1,6 @@
-import { describeError } from '../observability/log.ts'
 import type { Environment } from '../observability/environment.ts'
+import { describeError } from '../observability/log.ts'
+import { Periodic } from '../observability/periodic.ts'
 import type { DeadLetters } from '../processing/dead-letters.ts'
 import type { ProcessorStatus } from '../processing/processor.ts'
 
@@ -35,8 +36,7 @@ export class AlertWatch {
   /** The messages of what was raised, by kind and what it is about. */
   readonly #raised = new Map<string, Alert>()
   readonly #failingSinceMs = new Map<string, number>()
-  readonly #stopping = new AbortController()
-  #running: Promise<void> | undefined
+  readonly #looking: Periodic
 
   constructor(parts: {
     readonly service: string
@@ -52,25 +52,20 @@ export class AlertWatch {
     this.#thresholds = { deadLetters: 1, standstillMs: 60_000, lagEvents: Infinity, ...parts.thresholds }
     this.#onAlert = parts.onAlert
     this.#environment = parts.environment
+    this.#looking = new Periodic({
+      environment: parts.environment,
+      everyMs: lookEveryMs,
+      complaint: 'the state of the service could not be read',
+      work: () => this.#look(),
+    })
   }
 
   start(): void {
-    this.#running ??= this.#run()
+    this.#looking.start()
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort()
-    await this.#running
-  }
-
-  async #run(): Promise<void> {
-    const { clock, log } = this.#environment
-    while (!this.#stopping.signal.aborted) {
-      await this.#look().catch((error: unknown) =>
-        log('warn', 'the state of the service could not be read', { error: describeError(error) }),
-      )
-      await clock.sleep(lookEveryMs, this.#stopping.signal)
-    }
+  stop(): Promise<void> {
+    return this.#looking.stop()
   }
 
   async #look(): Promise<void> {

@@ -63,12 +63,15 @@ describe('a run in lanes', () => {
     await second.stop()
   })
 
-  test('a handler that is stopped while it probes lets another one probe', async () => {
+  test.each([
+    ['a message that has failed', { calls: 2, retry: { firstMs: 10, maxMs: 10 } }],
+    ['a new message', { calls: 1, whenExhausted: 'dead-letter', retry: { attempts: 1 } }],
+  ] as const)('a probe with %s that is stopped lets another one probe', async (_name, { calls, ...failing }) => {
     const world = await LaneWorld.open()
-    const breaker = defineCircuitBreaker('bank', { leastCalls: 2, window: 2, openMs: 100, probes: 1 })
+    const breaker = defineCircuitBreaker('bank', { leastCalls: calls, window: calls, openMs: 100, probes: 1 })
     const broker = new BrokerModel('log', () => 100)
     broker.send(sent(3))
-    const options = { breaker, concurrency: 1, retry: { firstMs: 10, maxMs: 10 } }
+    const options = { breaker, concurrency: 1, ...failing }
     let how: 'fail' | 'hang' | 'succeed' = 'fail'
     const work = (_: unknown, { signal }: { readonly signal: AbortSignal }): void | Promise<void> => {
       if (how === 'fail') throw new Error('closed')
@@ -178,28 +181,6 @@ describe('a run in lanes', () => {
     expect(await world.answered('a1')).toMatchObject({ outcome: 'failed' })
     expect(calls).toBe(2)
     await run.stop()
-  })
-
-  test('a probe with a new message that is stopped lets another one probe', async () => {
-    const world = await LaneWorld.open()
-    const breaker = defineCircuitBreaker('bank', { leastCalls: 1, window: 1, openMs: 100, probes: 1 })
-    const broker = new BrokerModel('log', () => 100)
-    broker.send(sent(3))
-    const options = { breaker, concurrency: 1, whenExhausted: 'dead-letter' as const, retry: { attempts: 1 } }
-    let how: 'fail' | 'hang' | 'succeed' = 'fail'
-    const work = (_: unknown, { signal }: { readonly signal: AbortSignal }): void | Promise<void> => {
-      if (how === 'fail') throw new Error('closed')
-      return how === 'hang' ? world.clock.sleep(20_000, signal).then(() => Promise.reject(new Error('stopped'))) : undefined
-    }
-    const first = await world.begin(() => broker.source(), options, work)
-    await world.until(() => breaker.state === 'open', 1)
-    how = 'hang'
-    await world.until(() => breaker.state === 'half-open', 50)
-    await first.stop()
-    how = 'succeed'
-    const second = await world.begin(() => broker.source(), options, work)
-    await world.until(() => breaker.state === 'closed')
-    await second.stop()
   })
 
   test('a handler that never ends keeps its key waiting for a while, not for ever', async () => {

@@ -10,7 +10,9 @@ import type { LogTransportOptions } from '../../../src/transport/log/index.ts'
 import { log } from '../../../src/transport/log/index.ts'
 import type { TransportConnection } from '../../../src/transport/port.ts'
 import { eventually } from '../../support/eventually.ts'
+import { memory } from '../../support/memory-driver.ts'
 import { describeOnEveryStore } from '../../support/stores.ts'
+import { TransientError, wrapped } from '../../support/wrapped-storage.ts'
 
 async function connect(storage: Storage, options: LogTransportOptions = {}): Promise<TransportConnection> {
   const connection = await log(storage, options).connect({ environment: environment({ log: silentLog }), clientName: 'test' })
@@ -23,6 +25,38 @@ async function open(storage: Storage): Promise<EventStore> {
   onTestFinished(() => store.close())
   return store
 }
+
+test('a connection that breaks while a topic is looked for is no error of whoever publishes', async () => {
+  let breaks = 0
+  const storage = wrapped(memory(), (driver) => ({
+    readStream: (range) => (breaks-- > 0 ? Promise.reject(new TransientError('the connection broke')) : driver.readStream(range)),
+  }))
+  const connection = await connect(storage)
+  await connection.ensureTopic({ name: 'orders' })
+  breaks = 2
+  expect(await connection.publish('orders', [message('hello')])).toEqual([{ ok: true }])
+  expect(breaks).toBeLessThan(0)
+})
+
+test('large messages are counted without being in memory together', async () => {
+  let mostBytes = 0
+  const storage = wrapped(memory(), (driver) => ({
+    readLog: async (range) => {
+      const page = await driver.readLog(range)
+      mostBytes = Math.max(mostBytes, JSON.stringify(page).length)
+      return page
+    },
+  }))
+  const connection = await connect(storage)
+  await connection.ensureTopic({ name: 'orders' })
+  await connection.ensureGroup('orders', 'g', { at: 'beginning' })
+  const large = Array.from({ length: 200 }, (_, n) => message(`${n} `.padEnd(100_000, 'x')))
+  await publishAll(connection, 'orders', large)
+  mostBytes = 0
+  expect(await connection.lag('orders', 'g')).toMatchObject([{ messages: 200 }])
+  expect(mostBytes).toBeGreaterThan(0)
+  expect(mostBytes).toBeLessThan(6 * 1024 * 1024)
+})
 
 describeOnEveryStore('the log transport', (fresh) => {
   test('a message is an event that can be found in the log', async () => {
