@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { defineEvent } from '../../src/message/event.ts'
+import type { Environment } from '../../src/observability/environment.ts'
 import { defineCircuitBreaker } from '../../src/processing/circuit-breaker.ts'
 import type { HandlerOptions } from '../../src/processing/handler.ts'
 import { defineHandler } from '../../src/processing/handler.ts'
@@ -23,8 +24,8 @@ function handlerOf(options: Options, work: (key: string, n: number, attempt: num
   })
 }
 
-async function run(storage: Storage, handler: ReturnType<typeof handlerOf>) {
-  const app = await startForTest(defineService('s', { handlers: [handler] }), { storage, leaseMs: 1_000 })
+async function run(storage: Storage, handler: ReturnType<typeof handlerOf>, environment: Partial<Environment> = {}) {
+  const app = await startForTest(defineService('s', { handlers: [handler] }), { storage, leaseMs: 1_000, ...environment })
   const ask = (...asked: readonly (readonly [key: string, n: number])[]) =>
     app.store.appendAll(asked.map(([key, n]) => ({ stream: `asked:${key}`, events: Asked({ key, n }) })))
   /** The numbers done of each key, in the order of the log. */
@@ -143,6 +144,8 @@ describeOnEveryStore('lanes', (fresh) => {
       handlerOf({ retry: { attempts: 5, firstMs: 60_000, maxMs: 60_000 } }, () => {
         throw new Error('broken')
       }),
+      // The pause is random: here always the whole minute, so that no attempt is made but those asked for.
+      { random: () => 1 },
     )
     await first.ask(['a', 1])
     await eventually(async () => expect(await first.letters()).toMatchObject([{ state: 'retrying', attempts: 1 }]))
