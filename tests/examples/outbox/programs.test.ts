@@ -25,7 +25,7 @@ describeOnPostgres('the outbox', (url) => {
       await placed.query('drop table if exists placed_orders')
 
       const args = ['--conditions=headwater-source', `examples/outbox/${client}.ts`, url, schema]
-      const { stdout } = await run(process.execPath, args, { cwd: root, timeout: 25_000 })
+      const { stdout } = await run(process.execPath, args, { cwd: root, timeout: 80_000 })
 
       const { rows } = await placed.query<{ order_id: string; total: number }>('select * from placed_orders')
       await placed.query('drop table placed_orders')
