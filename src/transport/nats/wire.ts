@@ -1,5 +1,6 @@
 import type { Msg } from '@nats-io/transport-node'
 import { UnsupportedByTransportError } from '../errors.ts'
+import { KnownNames } from '../known-names.ts'
 import type { OutgoingMessage, WireMessage } from '../port.ts'
 
 // The NATS binding of CloudEvents: attributes in headers `ce-…`, percent-encoded as in that of HTTP; `datacontenttype` is no exception there, while `content-type`
@@ -56,54 +57,51 @@ export interface DecodedMessage extends WireMessage {
   readonly deliverAtMs: number
 }
 
-/** A message of anybody's. Headers that make no sense are left out, the body is always there. */
+/** A message of anybody's. Headers that make no sense are left out, the body is always there; of several headers of one name the first one counts. */
 export function decodeMessage(message: Given): DecodedMessage {
-  let id: string | undefined
-  let key: string | undefined
-  let contentType: string | undefined
-  let deliverAtMs = 0
   const attributes: Record<string, string> = {}
   const headers: Record<string, string> = {}
-  for (const [rawName, value] of headersOf(message)) {
-    const { kind, name } = placeOf(rawName)
-    if (kind === 'attribute') attributes[name] = unescapeText(value)
-    else if (kind === 'header') headers[name] = value
-    else if (kind === 'msg-id') id ??= value
-    else if (kind === 'key') key = unescapeText(value)
-    else if (kind === 'id') id = unescapeText(value)
-    else if (kind === 'deliver-at') deliverAtMs = Number(value) || 0
-    else if (kind === 'content-type') contentType = unescapeText(value)
-    else if (kind === 'headers') Object.assign(headers, readHeaders(value))
+  const special: Partial<Record<Place['kind'], string>> = {}
+  readHeaders(message, ({ kind, name }, value) => {
+    if (kind === 'attribute') put(attributes, name, unescapeText(value))
+    else if (kind === 'header') put(headers, name, value)
+    else special[kind] ??= value
+  })
+  const { id, key, contentType, deliverAt, others } = special
+  if (others !== undefined) Object.assign(headers, readOthers(others))
+  if (contentType !== undefined) headers['content-type'] ??= unescapeText(contentType)
+  return {
+    id: id === undefined ? special.messageId : unescapeText(id),
+    key: key === undefined ? undefined : unescapeText(key),
+    deliverAtMs: Number(deliverAt ?? 0) || 0,
+    attributes,
+    headers,
+    body: message.data,
   }
-  if (contentType !== undefined) headers['content-type'] ??= contentType
-  return { id, key, deliverAtMs, attributes, headers, body: message.data }
 }
 
+function put(texts: Record<string, string>, name: string, text: string): void {
+  // Every object has a `constructor` already.
+  if (texts[name] === undefined || !Object.hasOwn(texts, name)) texts[name] = text
+}
+
+/** What a header is. */
 interface Place {
-  readonly kind: 'attribute' | 'header' | 'id' | 'msg-id' | 'key' | 'deliver-at' | 'content-type' | 'headers' | 'none'
+  readonly kind: 'attribute' | 'header' | 'id' | 'messageId' | 'key' | 'deliverAt' | 'contentType' | 'others' | 'none'
   readonly name: string
 }
 
-const places = new Map<string, Place>()
-const mostPlaces = 1_000
+const places = new KnownNames(findPlace)
 
-/** What a header is. The same few names come with every message. */
-function placeOf(rawName: string): Place {
-  const known = places.get(rawName)
-  if (known) return known
-  const place = findPlace(rawName, rawName.toLowerCase())
-  if (places.size < mostPlaces) places.set(rawName, place)
-  return place
-}
-
-function findPlace(rawName: string, lowerCase: string): Place {
-  if (lowerCase === 'ce-datacontenttype') return { kind: 'content-type', name: lowerCase }
+function findPlace(rawName: string): Place {
+  const lowerCase = rawName.toLowerCase()
+  if (lowerCase === 'ce-datacontenttype') return { kind: 'contentType', name: lowerCase }
   if (lowerCase.startsWith('ce-')) return { kind: 'attribute', name: lowerCase.slice(3) }
-  if (lowerCase === 'nats-msg-id') return { kind: 'msg-id', name: lowerCase }
+  if (lowerCase === 'nats-msg-id') return { kind: 'messageId', name: lowerCase }
   if (lowerCase === keyHeader) return { kind: 'key', name: lowerCase }
   if (lowerCase === idHeader) return { kind: 'id', name: lowerCase }
-  if (lowerCase === deliverAtHeader) return { kind: 'deliver-at', name: lowerCase }
-  if (lowerCase === headersHeader) return { kind: 'headers', name: lowerCase }
+  if (lowerCase === deliverAtHeader) return { kind: 'deliverAt', name: lowerCase }
+  if (lowerCase === headersHeader) return { kind: 'others', name: lowerCase }
   if (lowerCase === 'content-type') return { kind: 'header', name: lowerCase }
   // Assigned to an object it would be no header.
   if (lowerCase.startsWith('nats-') || rawName === '__proto__') return { kind: 'none', name: lowerCase }
@@ -116,13 +114,13 @@ const firstLine = 'NATS/1.0\r\n'
  * Read from the bytes that stand before the body: the client's own headers compare each name with all others, which takes longer than all else here. It parses
  * them when they are first asked for, and throws at names that it does not allow.
  */
-function headersOf(message: Given): Iterable<readonly [string, string]> {
+function readHeaders(message: Given, read: (place: Place, value: string) => void): void {
   const text = headerBlockOf(message)
-  if (text !== undefined) return parseHeaders(text)
+  if (text !== undefined) return readBlock(text, read)
   try {
-    return [...(message.headers ?? [])].map(([name, [value = '']]) => [name, value])
+    for (const [name, [value = '']] of message.headers ?? []) read(places.get(name), value)
   } catch {
-    return []
+    // They make no sense.
   }
 }
 
@@ -135,20 +133,14 @@ function headerBlockOf(message: Given): string | undefined {
   return text.startsWith(firstLine) ? text : undefined
 }
 
-/** Of several headers of one name the first one counts. */
-function parseHeaders(text: string): ReadonlyMap<string, string> {
-  const headers = new Map<string, string>()
+function readBlock(text: string, read: (place: Place, value: string) => void): void {
   for (let start = firstLine.length; start < text.length;) {
     const end = text.indexOf('\r\n', start)
-    if (end < 0) break
+    if (end < 0) return
     const colon = text.indexOf(':', start)
-    if (colon > start && colon < end) {
-      const name = text.slice(start, colon)
-      if (!headers.has(name)) headers.set(name, text.slice(colon + 1, end).trim())
-    }
+    if (colon > start && colon < end) read(places.get(text.slice(start, colon)), text.slice(colon + 1, end).trim())
     start = end + 2
   }
-  return headers
 }
 
 /** As the server counts it against the bytes that were asked for. */
@@ -177,7 +169,7 @@ function unescapeText(text: string): string {
   }
 }
 
-function readHeaders(text: string): Readonly<Record<string, string>> {
+function readOthers(text: string): Readonly<Record<string, string>> {
   try {
     const parsed: unknown = JSON.parse(unescapeText(text))
     return Object.fromEntries(Object.entries(parsed ?? {}).map(([name, value]) => [name, String(value)]))

@@ -1,4 +1,5 @@
 import type { AsyncMessage, Channel, Envelope } from 'rabbitmq-client'
+import { KnownNames } from '../known-names.ts'
 import type { OutgoingMessage, Priority, ReceivedMessage } from '../port.ts'
 import { delayedPrefix } from './delayed-name.ts'
 
@@ -80,6 +81,23 @@ export function fitsShortText(text: string): boolean {
   return text.length * 3 <= maxShortTextBytes || Buffer.byteLength(text) <= maxShortTextBytes
 }
 
+/** What a header is. */
+interface Place {
+  readonly kind: 'attribute' | 'header' | 'key' | 'id' | 'broker' | 'death'
+  readonly name: string
+}
+
+const places = new KnownNames(findPlace)
+
+function findPlace(name: string): Place {
+  if (attributePrefixes.some((prefix) => name.startsWith(prefix)))
+    return { kind: 'attribute', name: name.slice(attributePrefixes[0].length) }
+  if (name === keyHeader) return { kind: 'key', name }
+  if (name === idHeader) return { kind: 'id', name }
+  if (brokerHeaders.has(name)) return { kind: 'broker', name }
+  return { kind: deathHeader.test(name) ? 'death' : 'header', name }
+}
+
 /** A message as it came, and by which tag its channel knows it. */
 export class Delivery implements ReceivedMessage {
   readonly id: string | undefined
@@ -104,15 +122,15 @@ export class Delivery implements ReceivedMessage {
     const table: Readonly<Record<string, unknown>> = message.headers ?? {}
     const diedFirst = table[firstDeathHeader]
     const wasPutOff = typeof diedFirst === 'string' && diedFirst.startsWith(delayedPrefix(topic))
-    for (const name in table) {
-      if (wasPutOff && deathHeader.test(name)) continue
-      const value = table[name]
+    for (const rawName in table) {
+      const { kind, name } = places.get(rawName)
+      if (kind === 'broker' || (kind === 'death' && wasPutOff)) continue
+      const value = table[rawName]
       const text = typeof value === 'string' ? value : textOf(value)
-      if (name.startsWith(attributePrefixes[0]) || name.startsWith(attributePrefixes[1]))
-        attributes[name.slice(attributePrefixes[0].length)] = text
-      else if (name === keyHeader) key = text
-      else if (name === idHeader) longId = text
-      else if (!brokerHeaders.has(name)) headers[name] = text
+      if (kind === 'attribute') attributes[name] = text
+      else if (kind === 'key') key = text
+      else if (kind === 'id') longId = text
+      else headers[name] = text
     }
     if (message.contentEncoding !== undefined) headers['content-encoding'] = message.contentEncoding
     if (message.correlationId !== undefined) headers['correlation-id'] = message.correlationId
