@@ -1,4 +1,5 @@
-// RabbitMQ as Debian packages it, 3.10. Run as a program, this file is the server with the port mapper that Erlang wants beside it:
+// RabbitMQ as Debian packages it: 3.10 in Debian 12. Another version is the one whose `rabbitmq-server` and `epmd` are in HEADWATER_RABBITMQ_BIN.
+// Run as a program, this file is the server with the port mapper that Erlang wants beside it:
 //
 //   node scripts/services/rabbitmq.ts <prepared directory>
 import { execFileSync, spawn } from 'node:child_process'
@@ -8,7 +9,9 @@ import { join } from 'node:path'
 import { freePort } from '../postgres.ts'
 import type { ServerProcess, Service } from './service.ts'
 
-const serverProgram = '/usr/lib/rabbitmq/bin/rabbitmq-server'
+const installed = process.env['HEADWATER_RABBITMQ_BIN']
+const serverProgram = join(installed ?? '/usr/lib/rabbitmq/bin', 'rabbitmq-server')
+const portMapperProgram = installed === undefined ? 'epmd' : join(installed, 'epmd')
 
 export const rabbitmq: Service = {
   async prepare(directory) {
@@ -53,7 +56,10 @@ const programsFile = (directory: string): string => join(directory, 'programs.js
 
 /** Makes a node of its own in `directory`, with everything it listens on at 127.0.0.1. A later call finds the same messages. */
 export async function prepareRabbitMq(directory: string, options: RabbitMqOptions = {}): Promise<RabbitMqBroker> {
-  if (!existsSync(serverProgram)) installPackage()
+  if (!existsSync(serverProgram)) {
+    if (installed !== undefined) throw new Error(`there is no rabbitmq-server in ${installed}, which HEADWATER_RABBITMQ_BIN names`)
+    installPackage()
+  }
   mkdirSync(directory, { recursive: true })
   const port = await freePort(options.port)
   const distributionPort = await freePort()
@@ -101,7 +107,7 @@ export async function prepareRabbitMq(directory: string, options: RabbitMqOption
     RUNNING_UNDER_SYSTEMD: '1',
   }
   const broker = {
-    portMapper: { command: 'epmd', args: ['-port', String(mapperPort), '-address', '127.0.0.1'], env: mapper },
+    portMapper: { command: portMapperProgram, args: ['-port', String(mapperPort), '-address', '127.0.0.1'], env: mapper },
     server: { command: serverProgram, args: [], env },
   }
   writeFileSync(programsFile(directory), JSON.stringify(broker, null, 2))

@@ -21,7 +21,7 @@ export type { ExchangeType, RabbitMqBinding, RabbitMqOptions, RabbitMqTopicOptio
  * - A queue that refuses messages because it is full (`x-overflow`) may take a later one of a key before an earlier one that it refused.
  * - A consumer whose host died, or whose line broke silently, holds its messages until the broker misses its heartbeats. Who consumes alone waits for that, three
  *   times `heartbeatSec` at most, since it would be given later messages first.
- * - A quorum queue that was made less than three seconds before its only node is killed is lost with its messages (seen with 3.10.8).
+ * - A quorum queue that was made less than three seconds before its only node is killed is lost with its messages (seen with 3.10.8, 4.0.5 and 4.3.6).
  * @throws InvalidDefinitionError
  */
 export function rabbitmq(options: RabbitMqOptions): Transport {

@@ -17,6 +17,8 @@ export class Intake {
   #meanBytes = 0
   /** Of the consumer that is there; 0 when there is none. */
   #prefetch = 0
+  /** How many came to it. */
+  #sent = 0
 
   constructor(maxMessages: number, maxBytes: number) {
     this.#maxMessages = Math.max(1, maxMessages)
@@ -29,6 +31,7 @@ export class Intake {
 
   delivered(bytes: number): void {
     this.#held++
+    this.#sent++
     this.#heldBytes += bytes
     const weight = bytes > this.#meanBytes ? 0.25 : 0.01
     this.#meanBytes = this.#meanBytes === 0 ? bytes : this.#meanBytes + (bytes - this.#meanBytes) * weight
@@ -53,14 +56,15 @@ export class Intake {
     return this.#held >= this.#prefetch && room >= this.#prefetch ? room : undefined
   }
 
-  /** Whether the consumer that is there may be sent more, or another one take its place. */
+  /** Whether more may come while nothing is settled: to the consumer that is there, or to another one in its place. Those before it were sent what they hold. */
   get mayTake(): boolean {
-    return this.#held < this.#prefetch || this.advise() !== undefined
+    return this.#sent < this.#prefetch || this.advise() !== undefined
   }
 
   /** A consumer with this prefetch is there now; 0: none is. */
   begun(prefetch: number): void {
     this.#prefetch = prefetch
+    this.#sent = 0
   }
 
   #room(): number {

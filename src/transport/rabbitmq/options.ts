@@ -16,8 +16,9 @@ export interface RabbitMqOptions {
   /** Of a message with its headers; larger ones are refused before they are sent. Default: 16 MiB, which is the broker's own limit since 4.0. */
   readonly maxMessageBytes?: number
   /**
-   * Groups get classic queues with three priorities (`low`, `normal`, `high`) in place of quorum queues, which would ignore them. Such a queue is on one
-   * node only, and gives order up between messages of different priority. A queue that is there keeps its kind. Default: false.
+   * Messages are sent with their priority (`low`, `normal`, `high`), and groups get classic queues in place of quorum queues, which have had these priorities since
+   * 4.3 only. Such a queue is on one node only, and gives order up between messages of different priority. A queue that is there keeps its kind. To be said
+   * by those who publish and by those who consume. Default: false, and the priorities of messages are left out.
    */
   readonly priorities?: boolean
   /** Where the management plugin answers, `http://user:password@host:15672`: with it `lag` counts what other processes hold unacknowledged, too. */

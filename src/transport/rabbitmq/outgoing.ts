@@ -16,6 +16,7 @@ export interface Sendable {
 export interface Destination {
   readonly topic: string
   readonly options: RabbitMqTopicOptions
+  readonly priorities: boolean
   readonly maxMessageBytes: number
   /** Into which all headers of a message must fit. */
   readonly maxFrameBytes: number
@@ -25,7 +26,8 @@ export interface Destination {
  * Why a message can never be sent, when it cannot. It has to be found here: the library cuts texts off without a word, and over what it cannot write, or the
  * broker does not take, the channel is closed, with all messages that are on their way.
  */
-export function prepare(message: OutgoingMessage, { topic, options, maxMessageBytes, maxFrameBytes }: Destination): Sendable | Error {
+export function prepare(message: OutgoingMessage, destination: Destination): Sendable | Error {
+  const { topic, options, priorities, maxMessageBytes, maxFrameBytes } = destination
   const { id } = message
   const obstacle = findObstacle(message)
   if (obstacle !== undefined) return new UnsupportedByTransportError(`the message ${id} cannot be sent: ${obstacle}`)
@@ -34,7 +36,7 @@ export function prepare(message: OutgoingMessage, { topic, options, maxMessageBy
     const limit = { bytes: maxShortTextBytes, name: 'the limit of RabbitMQ’s routing keys' }
     return new MessageTooLargeError(id, Buffer.byteLength(routingKey), limit)
   }
-  const { envelope, headerBytes } = encode(message)
+  const { envelope, headerBytes } = encode(message, priorities)
   const bytes = headerBytes + message.body.byteLength
   if (bytes > maxMessageBytes) return new MessageTooLargeError(id, bytes, { bytes: maxMessageBytes, name: 'maxMessageBytes of rabbitmq()' })
   if (headerBytes > maxFrameBytes) {

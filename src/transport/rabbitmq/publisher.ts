@@ -57,7 +57,8 @@ export class TopicPublisher {
 
   constructor(topic: string, settings: Settings, maxFrameBytes: number, link: Link, environment: Environment) {
     this.#topic = topic
-    this.#destination = { topic, options: settings.topics[topic] ?? {}, maxMessageBytes: settings.maxMessageBytes, maxFrameBytes }
+    const { priorities, maxMessageBytes } = settings
+    this.#destination = { topic, options: settings.topics[topic] ?? {}, priorities, maxMessageBytes, maxFrameBytes }
     this.#publishTimeoutMs = settings.publishTimeoutMs
     this.#link = link
     this.#environment = environment

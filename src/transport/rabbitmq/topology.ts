@@ -25,6 +25,8 @@ export class Topology {
   readonly #log: Log
   /** 4.0 and later end a message's life after 20 deliveries by default; before there was no limit, and no way to say so. */
   readonly #hasDeliveryLimit: boolean
+  /** Queues whose own limit was looked for. */
+  readonly #lookedForLimit = new Set<string>()
 
   constructor(link: Link, settings: Settings, brokerVersion: string, log: Log) {
     this.#link = link
@@ -57,6 +59,7 @@ export class Topology {
     const bindings = bindingsOf(this.#settings.topics[topic], this.#typeOf(topic), topic, group)
     await this.#checkExchange(topic)
     if (await this.hasQueue(queue)) {
+      await this.#lookForLimit(queue, topic)
       await this.#bind(queue, topic, bindings).catch((error: unknown) => {
         if (codeOf(error) !== 'ACCESS_REFUSED') throw unavailable(`the queue ${queue} could not be bound to ${topic}`, error)
         this.#log('info', 'a queue is consumed as it is bound: this user may not bind it', { topic, queue })
@@ -119,19 +122,34 @@ export class Topology {
   }
 
   async #declareQueue(queue: string, topic: string): Promise<void> {
-    const kind: Readonly<Record<string, string | number>> = this.#settings.priorities
-      ? { 'x-queue-type': 'classic', 'x-max-priority': highestPriority }
-      : { 'x-queue-type': 'quorum', ...(this.#hasDeliveryLimit && { 'x-delivery-limit': -1 }) }
     try {
-      await this.#link.using((channel) =>
-        channel.queueDeclare({ queue, durable: true, arguments: { ...kind, ...this.#settings.topics[topic]?.queueArguments } }),
-      )
+      await this.#tryToDeclareQueue(queue, topic)
     } catch (error) {
       const mismatch = mismatchIn(error)
       if (!mismatch) throw unavailable(`the queue ${queue} could not be made`, error)
       // Somebody else made it at the same time, with other settings.
       this.#log('warn', 'a queue is there with other settings', { queue, setting: mismatch[0], wanted: mismatch[1], actual: mismatch[2] })
     }
+  }
+
+  async #tryToDeclareQueue(queue: string, topic: string): Promise<void> {
+    const kind: Readonly<Record<string, string | number>> = this.#settings.priorities
+      ? { 'x-queue-type': 'classic', 'x-max-priority': highestPriority }
+      : { 'x-queue-type': 'quorum', ...(this.#hasDeliveryLimit && { 'x-delivery-limit': -1 }) }
+    const given = this.#settings.topics[topic]?.queueArguments
+    await this.#link.using((channel) => channel.queueDeclare({ queue, durable: true, arguments: { ...kind, ...given } }))
+  }
+
+  /** A queue that was made before 4.0, or by somebody else, has the limit that the broker has by default. What differs is told of a second declaration only. */
+  async #lookForLimit(queue: string, topic: string): Promise<void> {
+    if (!this.#hasDeliveryLimit || this.#lookedForLimit.has(queue)) return
+    this.#lookedForLimit.add(queue)
+    await this.#tryToDeclareQueue(queue, topic).catch((error: unknown) => {
+      const [setting, , actual] = mismatchIn(error) ?? []
+      if (setting !== 'x-delivery-limit' || actual !== 'none') return
+      const text = 'RabbitMQ drops a message of this queue that came back 20 times, unless a policy says otherwise: delivery-limit -1'
+      this.#log('warn', text, { topic, queue })
+    })
   }
 
   #bind(queue: string, topic: string, bindings: readonly RabbitMqBinding[]): Promise<void> {

@@ -1,4 +1,4 @@
-// Consumes a group until it is killed; says on its standard output what it has acknowledged.
+// Consumes a group until it is killed; says on its standard output what it acknowledges.
 //
 //   node consumer-process.ts <url> <topic> <group>
 import { environment } from '../../../src/observability/environment.ts'
@@ -16,8 +16,8 @@ await connection.subscribe({
   async run(partition) {
     for await (const batch of partition.read())
       for (const message of batch) {
-        process.stdout.write(`${Buffer.from(message.body).toString()}\n`)
-        await new Promise((resolve) => setImmediate(resolve))
+        // What waits in this process for a slow reader would be acknowledged and never said.
+        await new Promise((resolve) => process.stdout.write(`${Buffer.from(message.body).toString()}\n`, resolve))
         await partition.acknowledge([message])
       }
   },

@@ -5,7 +5,9 @@ import { environment } from '../../../src/observability/environment.ts'
 import { silentLog } from '../../../src/observability/log.ts'
 import { TopicMismatchError, UnsupportedByTransportError } from '../../../src/transport/errors.ts'
 import type { OutgoingMessage, ReceivedMessage, TransportConnection } from '../../../src/transport/port.ts'
+import { greet } from '../../../src/transport/rabbitmq/handshake.ts'
 import { rabbitmq, type RabbitMqOptions, type RabbitMqTopicOptions } from '../../../src/transport/rabbitmq/index.ts'
+import { settingsOf } from '../../../src/transport/rabbitmq/options.ts'
 import { describeOnBroker } from '../../support/brokers.ts'
 import { eventually } from '../../support/eventually.ts'
 import { recorded, removeTopic, withClient } from './recorded.ts'
@@ -24,6 +26,12 @@ describeOnBroker('RabbitMQ', 'exchanges and queues of RabbitMQ', (url) => {
       await removeTopic(url, topic)
     })
     return { topic, connection }
+  }
+
+  /** Since 4.0, of quorum queues that say nothing else. */
+  async function hasDeliveryLimit(): Promise<boolean> {
+    const { version } = await greet(settingsOf({ url }))
+    return !version.startsWith('3.')
   }
 
   async function consume(connection: TransportConnection, topic: string, group: string): Promise<readonly string[]> {
@@ -152,9 +160,10 @@ describeOnBroker('RabbitMQ', 'exchanges and queues of RabbitMQ', (url) => {
       await connection.ensureTopic({ name: topic })
       await connection.ensureGroup(topic, 'g', { at: 'end' })
       const queue = `${topic}.g`
+      const unlimited = (await hasDeliveryLimit()) ? { 'x-delivery-limit': -1 } : {}
       const declare = (durable: boolean, length: number) =>
         withClient(url, async (client) => {
-          await client.queueDeclare({ queue, durable, arguments: { 'x-queue-type': 'quorum', 'x-max-length': length } })
+          await client.queueDeclare({ queue, durable, arguments: { 'x-queue-type': 'quorum', 'x-max-length': length, ...unlimited } })
         })
       await declare(true, 10)
       await expect(declare(false, 10)).rejects.toThrow()
@@ -169,6 +178,24 @@ describeOnBroker('RabbitMQ', 'exchanges and queues of RabbitMQ', (url) => {
       const received = await consume(connection, topic, 'g')
       await connection.publish(topic, [message('through')])
       await eventually(() => expect(received).toEqual(['through']))
+    })
+
+    test('one that would drop messages which came back too often is told of: one that was made before RabbitMQ 4 or by somebody else', async () => {
+      const said: string[] = []
+      const log = (_: string, text: string, fields?: object): void => void said.push(`${text} ${JSON.stringify(fields)}`)
+      const { topic, connection } = await connect()
+      await connection.ensureTopic({ name: topic })
+      await connection.ensureGroup(topic, 'own', { at: 'end' })
+      for (const [group, given] of Object.entries({ old: {}, limited: { 'x-delivery-limit': 5 } })) {
+        const declared = { queue: `${topic}.${group}`, durable: true, arguments: { 'x-queue-type': 'quorum' as const, ...given } }
+        await withClient(url, (client) => client.queueDeclare(declared))
+      }
+      const other = await rabbitmq({ url }).connect({ environment: environment({ log }), clientName: 'exchanges' })
+      onTestFinished(() => other.close())
+      for (const group of ['own', 'old', 'limited', 'old']) await other.ensureGroup(topic, group, { at: 'end' })
+      const told = said.filter((text) => text.includes('came back 20 times'))
+      expect(told).toEqual((await hasDeliveryLimit()) ? [expect.stringContaining(`${topic}.old`)] : [])
+      for (const group of ['old', 'limited']) await withClient(url, (client) => client.queueDelete({ queue: `${topic}.${group}` }))
     })
 
     test('one that is full refuses: its messages wait for room, and fail when their time is over', async () => {

@@ -72,4 +72,18 @@ describe('how many messages the broker may send ahead', () => {
     expect(intake.advise()).toBeGreaterThanOrEqual(1)
     expect(intake.advise()).toBeLessThan(8)
   })
+
+  test('more may come until each consumer has been sent as many as it may hold, whatever those before it hold', () => {
+    const intake = new Intake(60, 1_000_000)
+    for (const prefetch of [8, 52]) {
+      expect(intake.advise()).toBe(prefetch)
+      intake.begun(prefetch)
+      for (let count = 0; count < prefetch; count++) {
+        expect(intake.mayTake).toBe(true)
+        intake.delivered(100)
+      }
+    }
+    expect(intake.held).toBe(60)
+    expect(intake.mayTake).toBe(false)
+  })
 })

@@ -65,6 +65,19 @@ describeOnBroker('RabbitMQ', 'RabbitMQ, spoken with others', (url) => {
     return { id: randomUUID(), key: undefined, attributes: {}, headers: {}, body: Buffer.from('{}'), ...given }
   }
 
+  test('a message says nothing of its priority: there are quorum queues that would let it overtake', async () => {
+    const { topic, connection } = await topicWithGroup()
+    const published = [outgoing({ priority: 'low' }), outgoing({ priority: 'high' })]
+    await connection.publish(topic, published)
+    await withClient(url, async (client) => {
+      for (const { id } of published) {
+        const message = await client.basicGet({ queue: `${topic}.g`, noAck: true })
+        expect(message?.messageId).toBe(id)
+        expect(message?.priority).toBeUndefined()
+      }
+    })
+  })
+
   test('bodies of others are handed out as the bytes they are, whatever they are said to be', async () => {
     const json = Buffer.from('{"position": 9007199254740993, "a":1, "a":2, "at": 1e400}')
     const broken = Buffer.from([0x7b, 0xff, 0xfe])
