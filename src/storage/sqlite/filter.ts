@@ -1,5 +1,6 @@
 import type { LogFilter } from '../port.ts'
 import type { EventQueryItem } from '../write-set.ts'
+import { limitTo } from './connection.ts'
 
 /** A select with three placeholders before those of `values`: positions after `?1`, up to `?2`, at most `?3` rows. */
 export interface FilteredSelect {
@@ -25,9 +26,9 @@ export function selectFiltered(columns: string, filter: LogFilter, walk: boolean
   const text =
     branches.length === 0
       ? `SELECT ${columns} FROM headwater_events e
-         WHERE e.position > ?1 AND e.position <= ?2 AND ${predicate} ORDER BY e.position LIMIT ?3`
+         WHERE e.position > ?1 AND e.position <= ?2 AND ${predicate} ORDER BY e.position ${limitTo('?3')}`
       : `SELECT ${columns} FROM (${branches.join(' UNION ')} ORDER BY 1) candidate
-         CROSS JOIN headwater_events e ON e.position = candidate.position WHERE ${predicate} ORDER BY candidate.position LIMIT ?3`
+         CROSS JOIN headwater_events e ON e.position = candidate.position WHERE ${predicate} ORDER BY candidate.position ${limitTo('?3')}`
   return { text, values }
 }
 

@@ -3,6 +3,7 @@ import type { RecordedEvent } from '../../message/event.ts'
 import type { LoadedStream, LogFilter, LogRange, LogState, StoredReceipt, StreamLoad, StreamRange } from '../port.ts'
 import type { MessageIdentity } from '../write-set.ts'
 import type { Connection, Statement } from './connection.ts'
+import { limitTo } from './connection.ts'
 import { selectFiltered } from './filter.ts'
 import type { EventRow } from './rows.ts'
 import { eventColumns, toEvent } from './rows.ts'
@@ -36,10 +37,10 @@ export class EventReader {
   constructor(connection: Connection) {
     this.#connection = connection
     const select = `SELECT ${eventColumns} FROM headwater_events e WHERE`
-    this.#log = connection.prepare(`${select} e.position > ? AND e.position <= ? ORDER BY e.position LIMIT ?`)
+    this.#log = connection.prepare(`${select} e.position > ? AND e.position <= ? ORDER BY e.position ${limitTo('?')}`)
     const range = `${select} e.stream = ? AND e.version BETWEEN ? AND ? AND +e.time_ms <= ? ORDER BY e.version`
-    this.#forwards = connection.prepare(`${range} LIMIT ?`)
-    this.#backwards = connection.prepare(`${range} DESC LIMIT ?`)
+    this.#forwards = connection.prepare(`${range} ${limitTo('?')}`)
+    this.#backwards = connection.prepare(`${range} DESC ${limitTo('?')}`)
     this.#byIdentity = connection.prepare(`${select} e.id = ? AND e.source = ?`)
     // One of a stream that is shorter now (the store was restored from a backup) would be of a future that never happened.
     this.#snapshot = connection.prepare(`
