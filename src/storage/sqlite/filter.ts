@@ -42,7 +42,7 @@ function candidates(filter: LogFilter, bind: Bind): readonly string[] {
   if (keys.some((key) => isUnbounded(key)) || countBranches(keys) > maxBranches) return []
   return keys.flatMap((key: EventQueryItem) => {
     if (key.tags?.[0] !== undefined) return [tagged(key.tags[0], bind)]
-    if (key.streams) return key.streams.map((stream) => eventsWhere('stream', stream, bind))
+    if (key.streams) return key.streams.map((stream) => eventsOf(stream, bind))
     return (key.types ?? []).map((type) => eventsWhere('type', type, bind))
   })
 }
@@ -55,9 +55,17 @@ function countBranches(items: readonly EventQueryItem[]): number {
   return items.reduce((sum, { tags, streams, types }) => sum + (tags?.length ? 1 : (streams ?? types ?? []).length), 0)
 }
 
-function eventsWhere(column: 'type' | 'stream' | 'correlation_id', value: string, bind: Bind): string {
-  const index = { type: 'headwater_events_type', stream: 'headwater_events_stream', correlation_id: 'headwater_events_correlation' }[column]
+function eventsWhere(column: 'type' | 'correlation_id', value: string, bind: Bind): string {
+  const index = { type: 'headwater_events_type', correlation_id: 'headwater_events_correlation' }[column]
   return `SELECT position FROM headwater_events INDEXED BY ${index} WHERE ${column} = ${bind(value)} AND position > ?1 AND position <= ?2`
+}
+
+/** The index knows a stream's versions, not its positions: which version the first position comes behind is looked for from the end, where that mostly is. */
+function eventsOf(stream: string, bind: Bind): string {
+  const name = bind(stream)
+  const index = `headwater_events INDEXED BY headwater_events_stream WHERE stream = ${name}`
+  const before = `SELECT version FROM ${index} AND position <= ?1 ORDER BY version DESC LIMIT 1`
+  return `SELECT position FROM ${index} AND version > coalesce((${before}), 0) AND position <= ?2`
 }
 
 function tagged(tag: string, bind: Bind): string {

@@ -8,8 +8,8 @@ import { selectFiltered } from './filter.ts'
 import type { EventRow } from './rows.ts'
 import { eventColumns, toEvent } from './rows.ts'
 
-// How much of the log one step of a filtered read may cover: few positions are walked, more are left to the indexes; and a step that takes
-// long is followed by shorter ones, since the event loop stands still during each.
+// How much of the log one step of a filtered read may cover: few positions are walked, more are left to the indexes, and a query, of which few
+// events are part, always; a step that takes long is followed by shorter ones, since the event loop stands still during each.
 const walkedPositions = 1_000
 const firstStepPositions = 50_000
 const slowStepMs = 10
@@ -80,7 +80,7 @@ export class EventReader {
       if (from > after) await nextTurn()
       const startedMs = performance.now()
       const to = Math.min(from + step, last)
-      const { text, values } = selectFiltered(eventColumns, filter, to - from <= walkedPositions)
+      const { text, values } = selectFiltered(eventColumns, filter, !filter.query && to - from <= walkedPositions)
       for (const row of this.#connection.cached<EventRow>(text).all(from, to, limit - events.length, ...values)) events.push(toEvent(row))
       from = to
       step = performance.now() - startedMs < slowStepMs ? step * 2 : Math.max(walkedPositions, Math.floor(step / 2))

@@ -61,6 +61,12 @@ describe('a filter', () => {
     )
   })
 
+  test('of a stream looks only at the versions behind the first position', () => {
+    const { text, values } = selectFiltered('e.position', { query: { items: [{ streams: ['order:1'], types }] } }, false)
+    const plan = store().query<{ detail: string }>(`EXPLAIN QUERY PLAN ${text}`, [0, 1, 1, ...values])
+    expect(plan.map(({ detail }) => detail)).toContainEqual(expect.stringContaining('(stream=? AND version>?)'))
+  })
+
   test.for<[string, LogFilter]>([
     ['of types', { types }],
     ['of tags', { query: { items: [{ tags: ['x', 'y'] }, { tags: ['z'], types: ['A'] }] } }],
