@@ -31,13 +31,16 @@ async function measure(lab: Lab, store: StoreName, callers: number): Promise<Sec
   const without = 'the same, in a store that knows 100,000 tags'
   const tagged = 'two tags'
   const conditional = 'two tags, and a condition on them'
+  const boundary = 'two tags, and a condition on what came for either within 500 events'
   let count = 0
+  let head = 0
   const turn =
     (target: EventStore, how: (count: number) => { readonly tags?: readonly string[]; readonly options?: AppendOptions }) => async () => {
       await lab.checkpoint()
-      const load = await closedLoop(callers, lab.roundMs, () => {
+      const load = await closedLoop(callers, lab.roundMs, async () => {
         const { tags, options } = how(++count)
-        return target.append(newStreams(0).stream, { ...orderPlaced(), ...(tags && { tags }) }, options)
+        const { position } = await target.append(newStreams(0).stream, { ...orderPlaced(), ...(tags && { tags }) }, options)
+        head = position
       })
       return load.perSecond
     }
@@ -49,6 +52,11 @@ async function measure(lab: Lab, store: StoreName, callers: number): Promise<Sec
       [conditional]: turn(usedStore, (number) => {
         const tags = tagsOf(number).map((tag) => `${tag}:once`)
         return { tags, options: { condition: { query: { items: [{ tags }] }, after: 0 } } }
+      }),
+      [boundary]: turn(usedStore, (number) => {
+        const tags = tagsOf(number)
+        const items = tags.map((tag) => ({ tags: [`${tag}:elsewhere`] }))
+        return { tags, options: { condition: { query: { items }, after: Math.max(0, head - 500) } } }
       }),
     },
     lab.rounds,

@@ -127,6 +127,16 @@ function sqliteBytes(path: string): readonly Figure[] {
   const database = new DatabaseSync(path)
   database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   const { count } = database.prepare('SELECT count(*) AS count FROM headwater_events').get() as { readonly count: number }
+  const parts = database
+    .prepare("SELECT name, pgsize AS bytes FROM dbstat WHERE aggregate = TRUE AND name LIKE 'headwater_events%' ORDER BY name")
+    .all() as { readonly name: string; readonly bytes: number }[]
   database.close()
-  return [{ name: 'the file, indexes included', unit: 'bytes', samples: [statSync(path).size / count] }]
+  return [
+    ...parts.map(({ name, bytes }) => ({
+      name: name === 'headwater_events' ? 'the table' : `index ${name}`,
+      unit: 'bytes',
+      samples: [bytes / count],
+    })),
+    { name: 'together', unit: 'bytes', samples: [statSync(path).size / count] },
+  ]
 }

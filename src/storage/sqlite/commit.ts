@@ -17,9 +17,6 @@ import { fencedBy, moveCheckpoint } from './processors.ts'
 
 type Refused = Exclude<Verdict, Committed>
 
-// Conditions are nearly always about what came a moment ago; so few positions are walked faster than looked up.
-const walkedPositions = 1_000
-
 /**
  * Judges write sets and carries them out, inside a transaction that holds the write lock. Each set is judged completely before anything of
  * it is written, so nothing ever has to be undone, and the sets before it in the batch count as committed.
@@ -118,7 +115,7 @@ export class Committer {
   #ruledOut(conditions: readonly AppendCondition[] = [], head: number): Refused | undefined {
     for (const { query, after } of conditions) {
       if (after >= head) continue
-      const { text, values } = selectFiltered('e.position', { query }, head - after <= walkedPositions)
+      const { text, values } = selectFiltered('e.position', { query }, false)
       const row = this.#connection.cached<readonly [position: number]>(text).get(after, head, 1, ...values)
       if (row) return { status: 'condition-failed', position: row[0] }
     }

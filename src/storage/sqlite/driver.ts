@@ -108,6 +108,7 @@ export class SqliteDriver implements StorageDriver {
 
   async close(): Promise<void> {
     for (const stop of this.#watches) stop()
+    await this.#announcer?.close()
     await this.#database.close()
   }
 

@@ -1,5 +1,6 @@
 import type { LogFilter } from '../port.ts'
 import type { EventQueryItem } from '../write-set.ts'
+import { limitTo } from './connection.ts'
 
 /** A select with three placeholders before those of `values`: positions after `?1`, up to `?2`, at most `?3` rows. */
 export interface FilteredSelect {
@@ -25,9 +26,9 @@ export function selectFiltered(columns: string, filter: LogFilter, walk: boolean
   const text =
     branches.length === 0
       ? `SELECT ${columns} FROM headwater_events e
-         WHERE e.position > ?1 AND e.position <= ?2 AND ${predicate} ORDER BY e.position LIMIT ?3`
+         WHERE e.position > ?1 AND e.position <= ?2 AND ${predicate} ORDER BY e.position ${limitTo('?3')}`
       : `SELECT ${columns} FROM (${branches.join(' UNION ')} ORDER BY 1) candidate
-         CROSS JOIN headwater_events e ON e.position = candidate.position WHERE ${predicate} ORDER BY candidate.position LIMIT ?3`
+         CROSS JOIN headwater_events e ON e.position = candidate.position WHERE ${predicate} ORDER BY candidate.position ${limitTo('?3')}`
   return { text, values }
 }
 
@@ -41,7 +42,7 @@ function candidates(filter: LogFilter, bind: Bind): readonly string[] {
   if (keys.some((key) => isUnbounded(key)) || countBranches(keys) > maxBranches) return []
   return keys.flatMap((key: EventQueryItem) => {
     if (key.tags?.[0] !== undefined) return [tagged(key.tags[0], bind)]
-    if (key.streams) return key.streams.map((stream) => eventsWhere('stream', stream, bind))
+    if (key.streams) return key.streams.map((stream) => eventsOf(stream, bind))
     return (key.types ?? []).map((type) => eventsWhere('type', type, bind))
   })
 }
@@ -54,9 +55,17 @@ function countBranches(items: readonly EventQueryItem[]): number {
   return items.reduce((sum, { tags, streams, types }) => sum + (tags?.length ? 1 : (streams ?? types ?? []).length), 0)
 }
 
-function eventsWhere(column: 'type' | 'stream' | 'correlation_id', value: string, bind: Bind): string {
-  const index = { type: 'headwater_events_type', stream: 'headwater_events_stream', correlation_id: 'headwater_events_correlation' }[column]
+function eventsWhere(column: 'type' | 'correlation_id', value: string, bind: Bind): string {
+  const index = { type: 'headwater_events_type', correlation_id: 'headwater_events_correlation' }[column]
   return `SELECT position FROM headwater_events INDEXED BY ${index} WHERE ${column} = ${bind(value)} AND position > ?1 AND position <= ?2`
+}
+
+/** The index knows a stream's versions, not its positions: which version the first position comes behind is looked for from the end, where that mostly is. */
+function eventsOf(stream: string, bind: Bind): string {
+  const name = bind(stream)
+  const index = `headwater_events INDEXED BY headwater_events_stream WHERE stream = ${name}`
+  const before = `SELECT version FROM ${index} AND position <= ?1 ORDER BY version DESC LIMIT 1`
+  return `SELECT position FROM ${index} AND version > coalesce((${before}), 0) AND position <= ?2`
 }
 
 function tagged(tag: string, bind: Bind): string {

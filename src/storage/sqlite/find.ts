@@ -2,6 +2,7 @@ import type { EncodedCondition, EncodedFind } from '../document-port.ts'
 import type { Collection } from './collection.ts'
 import { documentsTable, wordsTable } from './collection.ts'
 import type { Value } from './connection.ts'
+import { limitTo } from './connection.ts'
 
 /** Rows of (key, document, the sort fields in their order). */
 export interface FindSelect {
@@ -25,7 +26,7 @@ export function selectDocuments(collection: Collection, { where, words, sort, af
   const filter = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
   const columns = ['key', 'document', ...sort.map(({ field }) => `f${field}`)]
   const order = [...sort.map(({ field, descending }) => (descending ? `f${field} DESC` : `f${field}`)), 'key']
-  const text = `SELECT ${columns.join(', ')} FROM ${documentsTable(collection)} ${filter} ORDER BY ${order.join(', ')} LIMIT ${bind(limit)}`
+  const text = `SELECT ${columns.join(', ')} FROM ${documentsTable(collection)} ${filter} ORDER BY ${order.join(', ')} ${limitTo(bind(limit))}`
   return { text, values }
 }
 

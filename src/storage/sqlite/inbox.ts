@@ -1,6 +1,7 @@
 import type { Inbox } from '../port.ts'
 import type { InboxEntries, MessageIdentity } from '../write-set.ts'
 import type { Connection } from './connection.ts'
+import { limitTo } from './connection.ts'
 import type { Database } from './database.ts'
 
 /** Which messages consumers have finished. */
@@ -19,7 +20,7 @@ export class InboxTable implements Inbox {
     return this.#database.write(() => {
       const remove = this.#database.writer.cached(
         `DELETE FROM headwater_inbox WHERE number IN
-           (SELECT number FROM headwater_inbox WHERE consumer = ? AND time_ms < ? ORDER BY time_ms LIMIT ?)`,
+           (SELECT number FROM headwater_inbox WHERE consumer = ? AND time_ms < ? ORDER BY time_ms ${limitTo('?')})`,
       )
       return Number(remove.run(consumer, Math.min(beforeMs, Number.MAX_SAFE_INTEGER), limit).changes)
     })

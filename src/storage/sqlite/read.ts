@@ -3,12 +3,13 @@ import type { RecordedEvent } from '../../message/event.ts'
 import type { LoadedStream, LogFilter, LogRange, LogState, StoredReceipt, StreamLoad, StreamRange } from '../port.ts'
 import type { MessageIdentity } from '../write-set.ts'
 import type { Connection, Statement } from './connection.ts'
+import { limitTo } from './connection.ts'
 import { selectFiltered } from './filter.ts'
 import type { EventRow } from './rows.ts'
 import { eventColumns, toEvent } from './rows.ts'
 
-// How much of the log one step of a filtered read may cover: few positions are walked, more are left to the indexes; and a step that takes
-// long is followed by shorter ones, since the event loop stands still during each.
+// How much of the log one step of a filtered read may cover: few positions are walked, more are left to the indexes, and a query, of which few
+// events are part, always; a step that takes long is followed by shorter ones, since the event loop stands still during each.
 const walkedPositions = 1_000
 const firstStepPositions = 50_000
 const slowStepMs = 10
@@ -36,10 +37,10 @@ export class EventReader {
   constructor(connection: Connection) {
     this.#connection = connection
     const select = `SELECT ${eventColumns} FROM headwater_events e WHERE`
-    this.#log = connection.prepare(`${select} e.position > ? AND e.position <= ? ORDER BY e.position LIMIT ?`)
+    this.#log = connection.prepare(`${select} e.position > ? AND e.position <= ? ORDER BY e.position ${limitTo('?')}`)
     const range = `${select} e.stream = ? AND e.version BETWEEN ? AND ? AND +e.time_ms <= ? ORDER BY e.version`
-    this.#forwards = connection.prepare(`${range} LIMIT ?`)
-    this.#backwards = connection.prepare(`${range} DESC LIMIT ?`)
+    this.#forwards = connection.prepare(`${range} ${limitTo('?')}`)
+    this.#backwards = connection.prepare(`${range} DESC ${limitTo('?')}`)
     this.#byIdentity = connection.prepare(`${select} e.id = ? AND e.source = ?`)
     // One of a stream that is shorter now (the store was restored from a backup) would be of a future that never happened.
     this.#snapshot = connection.prepare(`
@@ -79,7 +80,7 @@ export class EventReader {
       if (from > after) await nextTurn()
       const startedMs = performance.now()
       const to = Math.min(from + step, last)
-      const { text, values } = selectFiltered(eventColumns, filter, to - from <= walkedPositions)
+      const { text, values } = selectFiltered(eventColumns, filter, !filter.query && to - from <= walkedPositions)
       for (const row of this.#connection.cached<EventRow>(text).all(from, to, limit - events.length, ...values)) events.push(toEvent(row))
       from = to
       step = performance.now() - startedMs < slowStepMs ? step * 2 : Math.max(walkedPositions, Math.floor(step / 2))

@@ -2,6 +2,7 @@ import type { FSWatcher } from 'node:fs'
 import { watch } from 'node:fs'
 import { utimes } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /*
  * SQLite has nothing like NOTIFY, but the processes share a file: whoever has appended touches it, and the operating system tells those who
@@ -10,11 +11,15 @@ import { basename, dirname } from 'node:path'
  * SQLite holds on it (a rule of POSIX).
  */
 
-/** Touches the file after commits: at most once at a time, so that a thousand commits in a moment make few touches. */
+/** From one touch to the next. A touch takes as much processor time as half an append: under load nobody would be any earlier for more of them. */
+const touchPauseMs = 5
+
+/** Touches the file after commits: at once, unless it has been touched just now; then once, a moment later, for all that came meanwhile. */
 export class Announcer {
   readonly #file: string
-  #isTouching = false
+  readonly #closing = new AbortController()
   #again = false
+  #touching: Promise<void> | undefined
 
   constructor(file: string) {
     this.#file = file
@@ -22,18 +27,24 @@ export class Announcer {
 
   announce(): void {
     this.#again = true
-    if (!this.#isTouching) void this.#touch()
+    this.#touching ??= this.#touch()
+  }
+
+  /** What has been announced is still told. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#touching
   }
 
   async #touch(): Promise<void> {
-    this.#isTouching = true
     while (this.#again) {
       this.#again = false
       const now = new Date()
       // A hint is not worth an error: a file of another user, for example, cannot be touched. The others poll.
       await utimes(this.#file, now, now).catch(() => undefined)
+      await delay(touchPauseMs, undefined, { signal: this.#closing.signal, ref: false }).catch(() => undefined)
     }
-    this.#isTouching = false
+    this.#touching = undefined
   }
 }
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { watch } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
+import { rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -54,6 +54,39 @@ test('the watched file may be removed and made again', async () => {
     await eventually(() => expect(calls).toBe(round))
     await rm(file)
   }
+})
+
+test('however often is announced, the file is touched once in 5 ms', async () => {
+  const file = await temporaryFile()
+  await writeFile(file, '')
+  let touches = 0
+  const touched = watch(dirname(file), (_, name) => name === basename(file) && touches++)
+  const announcer = new Announcer(file)
+  const startedMs = performance.now()
+  while (performance.now() - startedMs < 100) {
+    announcer.announce()
+    await nextTurn()
+  }
+  await announcer.close()
+  const elapsedMs = performance.now() - startedMs
+  touched.close()
+  expect(touches).toBeGreaterThan(0)
+  // The first, one after each pause, and the one for which closing does not wait. A pause of 5 ms may be over after 4.
+  expect(touches).toBeLessThanOrEqual(elapsedMs / 4 + 2)
+})
+
+test('what was announced a moment before closing is told', async () => {
+  const file = await temporaryFile()
+  await writeFile(file, '')
+  const announcer = new Announcer(file)
+  const wasTouched = async () => (await stat(file)).mtimeMs > 0
+  await utimes(file, 0, 0)
+  announcer.announce()
+  await eventually(async () => expect(await wasTouched()).toBe(true))
+  await utimes(file, 0, 0)
+  announcer.announce()
+  await announcer.close()
+  expect(await wasTouched()).toBe(true)
 })
 
 test('listening does not keep a process alive', async () => {
