@@ -28,7 +28,7 @@ const small = 100_000
 async function* measure(lab: Lab, store: StoreName): AsyncIterable<Section> {
   const sizes = [small, ...(lab.quick ? [1_000_000] : [10_000_000]), ...(lab.large ? [50_000_000] : [])]
   const places = new Map<number, Place>()
-  for (const events of sizes) places.set(events, await lab.orderLog(store, events, { own: events === small }))
+  for (const events of sizes) places.set(events, await lab.orderLog(store, events, { own: true }))
   await using stores = new AsyncDisposableStack()
   const opened = new Map<number, EventStore>()
   for (const [events, place] of places) opened.set(events, stores.use(await openStore(place)))

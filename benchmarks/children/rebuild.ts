@@ -36,7 +36,12 @@ async function readOnly(place: Place): Promise<number> {
 
 async function build(place: Place, projection: AnyProjection): Promise<number> {
   const app = await startOrders(place, { projections: [projection] })
-  await app.rebuild(projection)
+  const stuck = new AbortController()
+  const onProgress = (): void => {
+    const [failure] = app.status().processors.flatMap(({ failure: reason }) => reason ?? [])
+    if (failure !== undefined) stuck.abort(new Error(failure))
+  }
+  await app.rebuild(projection, { onProgress, signal: stuck.signal })
   const [collection] = await app.store.driver.documents.list(projection.name)
   const documents = await app.store.driver.documents.count(collection!.id)
   await app.stop()

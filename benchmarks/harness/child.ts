@@ -45,8 +45,12 @@ export async function runChild<Task, Result>(script: string, task: Task): Promis
   return child.result
 }
 
-/** The child's side: sets up, waits until all are ready, works, and says what came out. */
+/**
+ * The child's side: sets up, waits until all are ready, works, says what came out, and ends: also when its parent has ended, or when what failed has
+ * left something running.
+ */
 export async function serveTask<Task, Result>(work: (task: Task, whenGo: () => Promise<void>) => Promise<Result>): Promise<void> {
+  process.once('disconnect', () => process.exit(1))
   const [task] = (await once(process, 'message')) as [Task]
   const send = (message: FromChild<Result>): Promise<void> =>
     new Promise((resolve, reject) => process.send!(message, (error: Error | null) => (error ? reject(error) : resolve())))
@@ -60,7 +64,7 @@ export async function serveTask<Task, Result>(work: (task: Task, whenGo: () => P
   } catch (error) {
     await send({ kind: 'failed', error })
   }
-  process.disconnect()
+  process.exit(0)
 }
 
 /** Watches how much memory this process has, several times a second. */

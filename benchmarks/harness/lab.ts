@@ -56,21 +56,25 @@ export class Lab {
     return { store, url: Object.assign(new URL(url), { pathname: `/${name}` }).href }
   }
 
-  /** A store whose log holds so many events of orders. Shared within the run: whoever appends to it says so by `own`. */
+  /**
+   * A store whose log holds so many events of orders. Shared within the run by those who only read it; whoever appends to it takes it for its own,
+   * and the next one who asks gets another.
+   */
   async orderLog(store: StoreName, events: number, { own = false }: { readonly own?: boolean } = {}): Promise<Place> {
-    const fill = async (): Promise<Place> => {
-      const place = await this.place(store)
-      process.stderr.write(`  filling a log of ${events.toLocaleString('en')} events on ${store} …`)
-      const startedMs = performance.now()
-      await fillOrderLog(place, events)
-      process.stderr.write(` ${((performance.now() - startedMs) / 1_000).toFixed(1)} s\n`)
-      return place
-    }
-    if (own) return fill()
     const key = `${store} ${events}`
-    const log = this.#logs.get(key) ?? fill()
-    this.#logs.set(key, log)
+    const log = this.#logs.get(key) ?? this.#fill(store, events)
+    if (own) this.#logs.delete(key)
+    else this.#logs.set(key, log)
     return log
+  }
+
+  async #fill(store: StoreName, events: number): Promise<Place> {
+    const place = await this.place(store)
+    process.stderr.write(`  filling a log of ${events.toLocaleString('en')} events on ${store} …`)
+    const startedMs = performance.now()
+    await fillOrderLog(place, events)
+    process.stderr.write(` ${((performance.now() - startedMs) / 1_000).toFixed(1)} s\n`)
+    return place
   }
 
   /** The PostgreSQL named by DATABASE_URL, else one of our own. */

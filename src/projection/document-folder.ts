@@ -1,7 +1,7 @@
 import type { RecordedEvent } from '../message/event.ts'
 import type { Work } from '../processing/page-runner.ts'
 import { decodeEvent } from '../schema/upcast.ts'
-import type { CollectionSpec, DocumentStore } from '../storage/document-port.ts'
+import type { CollectionSpec, DocumentStore, LoadedDocument } from '../storage/document-port.ts'
 import type { WriteSet } from '../storage/write-set.ts'
 import type { BuildLoad } from './build-writer.ts'
 import { encodeDocument, encodeExisting } from './encode-document.ts'
@@ -27,10 +27,12 @@ interface Entry {
   isStored: boolean
 }
 
-/** Events that could be decoded, with the keys of the documents that each of them changes. */
+/** Events that could be decoded, and the documents that they change, one behind the other. */
 interface Decoded {
   readonly events: readonly RecordedEvent[]
-  readonly keys: readonly (readonly string[])[]
+  readonly entries: readonly Entry[]
+  /** Where among `entries` those of each event end. */
+  readonly ends: readonly number[]
   readonly failure?: NonNullable<Work['failure']>
 }
 
@@ -42,6 +44,8 @@ export class DocumentFolder {
   readonly #projection: AnyProjection
   readonly #collection: CollectionSpec
   readonly #documents: DocumentStore
+  /** For messages. */
+  readonly #reader: string
   #changed: Entry[] = []
   /** The newer and the older half of what is remembered. */
   #recent = new Map<string, Entry>()
@@ -55,6 +59,7 @@ export class DocumentFolder {
     this.#projection = projection
     this.#collection = collection
     this.#documents = documents
+    this.#reader = `the projection ${projection.name}`
   }
 
   /** Forgets everything. Of a collection that is empty it is known that no document need be looked for. */
@@ -77,12 +82,11 @@ export class DocumentFolder {
 
   /** Folds the events as far as it gets. `whenWritten` is awaited before anything is read: what was taken may not be in the collection yet. */
   async fold(stored: readonly RecordedEvent[], whenWritten?: () => Promise<void>): Promise<Pick<Work, 'through' | 'failure'>> {
-    const { events, keys, failure } = this.#decode(stored)
-    const entries = await this.#entriesOf(keys, whenWritten)
+    const { events, entries, ends, failure } = await this.#decode(stored, whenWritten)
     let through: number | undefined
-    let next = 0
-    for (const [index, event] of events.entries()) {
-      const end = next + keys[index]!.length
+    for (let index = 0, next = 0; index < events.length; index++) {
+      const event = events[index]!
+      const end = ends[index]!
       try {
         // All documents of an event change, or none: what an event did before one of its folds threw must not stay.
         if (end === next + 1) this.#change(entries[next]!, this.#foldInto(entries[next]!, event))
@@ -114,10 +118,13 @@ export class DocumentFolder {
   /** What has changed, as a load. */
   take(): Omit<BuildLoad, 'position'> {
     const replaced: string[] = []
-    const changed = this.#changed
-    for (const { key, isStored } of changed) if (isStored) replaced.push(key)
-    const existing = this.#give().filter(({ document }) => document !== null)
-    return { documents: existing.map(({ key, document }) => encodeExisting(this.#projection, this.#collection, key, document)), replaced }
+    const documents: LoadedDocument[] = []
+    for (const { key, document, isStored } of this.#changed) {
+      if (isStored) replaced.push(key)
+      if (document !== null) documents.push(encodeExisting(this.#projection, this.#collection, key, document))
+    }
+    this.#give()
+    return { documents, replaced }
   }
 
   /** What has changed, to be folded on by somebody else. */
@@ -147,28 +154,30 @@ export class DocumentFolder {
     this.#changed.push(entry)
   }
 
-  #decode(stored: readonly RecordedEvent[]): Decoded {
+  /** Documents that are not remembered are read, all at once. */
+  async #decode(stored: readonly RecordedEvent[], whenWritten?: () => Promise<void>): Promise<Decoded> {
+    if (this.#recent.size > Math.min(rememberedDocuments, rememberedBytes / this.#typicalBytes)) this.#forget()
     const events: RecordedEvent[] = []
-    const keys: (readonly string[])[] = []
+    const entries: Entry[] = []
+    const ends: number[] = []
+    const missing = new Map<string, Entry>()
+    let failure: Decoded['failure']
     for (const event of stored) {
       try {
-        const decoded = decodeEvent(this.#projection.events, event, `the projection ${this.#projection.name}`)
-        keys.push(keysOf(this.#projection, decoded))
+        const decoded = decodeEvent(this.#projection.events, event, this.#reader)
+        for (const key of keysOf(this.#projection, decoded)) entries.push(this.#recall(key) ?? this.#begin(key, missing))
         events.push(decoded)
+        ends.push(entries.length)
       } catch (error) {
-        return { events, keys, failure: { event, error } }
+        failure = { event, error }
+        break
       }
     }
-    return { events, keys }
+    if (missing.size > 0) await this.#read(missing, whenWritten)
+    return failure ? { events, entries, ends, failure } : { events, entries, ends }
   }
 
-  /** The documents of these keys, one behind the other. Those that are not remembered are read, all at once. */
-  async #entriesOf(keys: readonly (readonly string[])[], whenWritten?: () => Promise<void>): Promise<readonly Entry[]> {
-    if (this.#recent.size > Math.min(rememberedDocuments, rememberedBytes / this.#typicalBytes)) this.#forget()
-    const entries: Entry[] = []
-    const missing = new Map<string, Entry>()
-    for (const some of keys) for (const key of some) entries.push(this.#recall(key) ?? this.#begin(key, missing))
-    if (missing.size === 0) return entries
+  async #read(missing: ReadonlyMap<string, Entry>, whenWritten?: () => Promise<void>): Promise<void> {
     await whenWritten?.()
     const found = await this.#documents.get(this.#collection.id, [...missing.keys()])
     for (const [key, entry] of missing) {
@@ -176,7 +185,6 @@ export class DocumentFolder {
       if (text !== undefined) Object.assign(entry, { document: JSON.parse(text) as unknown, isStored: true })
       this.#recent.set(key, entry)
     }
-    return entries
   }
 
   #recall(key: string): Entry | undefined {

@@ -127,10 +127,15 @@ function build(projection: AnyProjection): unknown {
   }
 }
 
-/** The keys of the documents that the event changes. */
+/**
+ * The keys of the documents that the event changes.
+ * @throws InvalidDefinitionError when the projection returns something else for it, as where the payload lacks the field that the key is taken from
+ */
 export function keysOf(projection: AnyProjection, event: RecordedEvent): readonly string[] {
-  const keys = projection.folds[event.type]!.key(event as never)
-  return typeof keys === 'string' ? [keys] : keys
+  const keys: unknown = projection.folds[event.type]!.key(event as never)
+  if (typeof keys === 'string') return [keys]
+  if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return keys
+  throw new InvalidDefinitionError(`${projection.name}: the key of ${event.type} must be a string or an array of strings`)
 }
 
 /** The document after the event, or null when it is removed. */

@@ -71,6 +71,25 @@ describeOnEveryStore('a read model that is being built', (fresh) => {
       expect(await second.verify(projection)).toMatchObject({ documents: 713, differences: [] })
     })
 
+  for (const [what, key] of [
+    ['nothing', () => undefined],
+    ['an array with a hole', () => ['all', undefined]],
+  ] as const)
+    test(`stands still at the event for which its key is ${what}, and says so`, async () => {
+      const storage = await fresh()
+      const filling = await startForTest(defineService('s', {}), { storage })
+      await filling.store.append('order:all', events.slice(0, 10))
+      const projection = defineProjection('keyless', (): { count: number } => ({ count: 0 })).fold(
+        { OrderPlaced },
+        // As a payload that lacks the field, of an event that another program has made, would have it.
+        ({ data }) => (data.total === 4 ? (key() as unknown as string) : 'all'),
+        { OrderPlaced: ({ count }) => ({ count: count + 1 }) },
+      )
+      const app = await startForTest(defineService('s', { projections: [projection] }), { storage })
+      await eventually(() => expect(app.status().processors[0]).toMatchObject({ state: 'failing', position: 4 }))
+      expect(app.status().processors[0]?.failure).toMatch(/OrderPlaced at position 5 .*keyless: the key of OrderPlaced must be a string/)
+    })
+
   for (const [what, failing] of [
     ['fails', () => Promise.reject(new Error('out of order'))],
     ['is fenced off', () => Promise.resolve(false)],
