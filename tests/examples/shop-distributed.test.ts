@@ -142,7 +142,7 @@ for (const [broker, flag] of brokers)
     test('20 orders', { timeout: 180_000 }, () => placesOrders(flag, address))
   })
 
-describe('a command line that cannot be', { timeout: 60_000 }, () => {
+describe('a command line that cannot be', { timeout: 120_000 }, () => {
   test.each([
     [['--kafka', 'a:1', '--nats', 'b:1'], /^shop: one broker is enough: --kafka or --nats\n$/],
     [['--black-friday', '--orders', '5'], /^shop: on Black Friday orders are not counted.*\n$/],

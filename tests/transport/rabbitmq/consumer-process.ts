@@ -1,6 +1,7 @@
 // Consumes a group until it is killed; says on its standard output what it has acknowledged.
 //
 //   node consumer-process.ts <url> <topic> <group>
+import { setTimeout as delay } from 'node:timers/promises'
 import { environment } from '../../../src/observability/environment.ts'
 import { rabbitmq } from '../../../src/transport/rabbitmq/index.ts'
 
@@ -17,7 +18,8 @@ await connection.subscribe({
     for await (const batch of partition.read())
       for (const message of batch) {
         process.stdout.write(`${Buffer.from(message.body).toString()}\n`)
-        await new Promise((resolve) => setImmediate(resolve))
+        // Slowly enough to be killed before all is done by somebody who looks late.
+        await delay(1)
         await partition.acknowledge([message])
       }
   },
