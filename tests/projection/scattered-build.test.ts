@@ -58,7 +58,7 @@ function scenarios(fresh: () => Promise<Place>): void {
       const gauge: Metrics['gauge'] = (name, value) => void (name === 'headwater_processor_position' && positions.push(value))
       const metrics: Metrics = { gauge, count: () => undefined, duration: () => undefined }
       const app = await startForTest(defineService('visits', { projections: [visits(by)] }), { storage, metrics })
-      // The checkpoint may still be at the beginning; then what was put aside is further.
+      // The checkpoint may still be at the beginning; then what was put aside is further: it is saved each second, and half of the log takes longer than that.
       const first = await eventually(() => positions.find((position) => position > 0) ?? Promise.reject(new Error('it stands still')))
       expect(first).toBeGreaterThan(visitCount * 0.1)
       await complete(app, visits(by))
