@@ -51,7 +51,7 @@ const trials: readonly Trial[] = mutants.flatMap((mutant) => {
 
 describe('each defect is noticed', () => {
   for (const { mutant, behaviour, failure } of trials)
-    test(`${mutant.defect}: by “${behaviour}”`, { timeout: 120_000 }, async () => {
+    test(`${mutant.defect}: by “${behaviour}”`, { timeout: 300_000 }, async () => {
       expect(await failure).toBeDefined()
     })
 })
