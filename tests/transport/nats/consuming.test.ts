@@ -115,7 +115,7 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
       await eventually(() => expect(Date.now() - beganMs).toBeGreaterThan(4_000))
       expect((await manager.consumers.info(topic, 'g')).num_redelivered).toBe(0)
       await partition!.acknowledge(taken)
-      expect(await connection.lag(topic, 'g')).toEqual([{ partition: undefined, messages: 0 }])
+      await eventually(async () => expect(await connection.lag(topic, 'g')).toEqual([{ partition: undefined, messages: 0 }]))
       expect(taken.length).toBe(1)
     })
 

@@ -27,7 +27,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
   // nobody. So what is consumed across a kill is only looked through for losses; the order in which keys were sent shows where one asks after the other.
   test.concurrent(
     'a service that is killed under load, twice, loses nothing, and keeps the order in which each key was sent',
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async (context) => {
       await using server = await startOwnServer()
       const { connection, metrics } = await connectTo(context, server.endpoint)
@@ -58,7 +58,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
 
   test.concurrent(
     'connections that are cut in mid-publish and mid-delivery lose nothing and keep the order of each key',
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async (context) => {
       const { hostname, port } = new URL(sharedEndpoint)
       await using proxy = await startTcpProxy({ host: hostname, port: Number(port) })
@@ -84,7 +84,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
 
   test.concurrent(
     'a network that swallows everything: unconfirmed in time, consumption given up, and all goes on when it is back',
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async (context) => {
       const { hostname, port } = new URL(sharedEndpoint)
       await using proxy = await startTcpProxy({ host: hostname, port: Number(port) })
@@ -128,7 +128,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
 
   test.concurrent(
     'consumers that are killed in the midst of their work lose nothing and keep the order of each key',
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async (context) => {
       const { connection } = await connectTo(context, sharedEndpoint)
       const topic = await newTopic(connection)
