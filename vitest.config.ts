@@ -10,7 +10,7 @@ export default defineConfig({
     globalSetup: 'tests/support/global-setup.ts',
     reporters: ['default', './tests/support/left-out.ts'],
     // A busy machine is no failure. Tests of time run on a virtual clock, so that only a test that hangs ever waits this long.
-    testTimeout: 90_000,
-    hookTimeout: 90_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 })

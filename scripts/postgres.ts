@@ -101,8 +101,13 @@ export function prepareCluster(directory: string, port: number, settings: Record
   }
 }
 
-/** A port that is free now, `preferred` if that one is. */
-export async function freePort(preferred = 0): Promise<number> {
+let portsAsked = process.pid * 40
+
+/**
+ * A port that is free now, `preferred` if that one is. It lies below those that systems give to whoever asks for any, and in a part of this
+ * process's own, so that nobody is likely to be given it before the server that it is meant for has started.
+ */
+export async function freePort(preferred = 20_000 + (portsAsked++ % 12_000)): Promise<number> {
   const server = createServer()
   try {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(preferred, '127.0.0.1', resolve))

@@ -96,7 +96,10 @@ export interface App<Handled extends string, Answered extends string> extends As
     params: NoInfer<Params>,
     options?: QueryOptions,
   ): Promise<Result>
-  /** The answer now, and again whenever it has become another one. Answers that come and go faster than they are taken are left out. */
+  /**
+   * The answer now, and again whenever it has become another one. Answers that come and go faster than they are taken are left out. A read model that is being
+   * built for the first time is waited for.
+   */
   watch<Name extends string, Params, Result>(
     query: QueryDefinition<Name, Params, Result> & Only<Name, Answered, `this service does not list the query ${Name}`>,
     params: NoInfer<Params>,

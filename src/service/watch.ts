@@ -6,8 +6,8 @@ const minimumPauseMs = 20
 const pollMs = 250
 
 /**
- * The answer of a query, and again whenever the read model has changed and the answer with it. Ends when `signal` is aborted, or when whoever reads it
- * stops, even while nothing changes.
+ * The answer of a query, and again whenever the read model has changed and the answer with it. The first one comes
+ * when the read model can be read. Ends when `signal` is aborted, or when whoever reads it stops, even while nothing changes.
  */
 export function watchQuery<Result>(
   answer: () => Promise<Result>,
@@ -37,6 +37,11 @@ async function* answers<Result>(
   let last: string | undefined
   let position = -1
   while (!signal.aborted) {
+    // Whoever asks once is told after a while that it is still being built; whoever watches has time until it can be read.
+    if (!readModel.current) {
+      await readModel.changed(pollMs, signal)
+      continue
+    }
     const current = await readModel.position()
     if (current !== position) {
       position = current

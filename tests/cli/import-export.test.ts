@@ -153,7 +153,7 @@ function suite(fresh: FreshStore): void {
     expect(results.reduce((sum, { imported }) => sum + imported, 0)).toBe(20_000)
     const ids = jsonLines<{ id: string }>((await runCli(['log', '--json', '--storage', storage])).stdout).map(({ id }) => id)
     expect(ids).toEqual(Array.from({ length: 20_000 }, (_, n) => `event-${n}`))
-  }, 60_000)
+  }, 120_000)
 
   test('a reader that has seen enough ends an export quietly', async () => {
     const storage = await fresh()

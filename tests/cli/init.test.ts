@@ -47,7 +47,7 @@ test('the project that is written runs, passes its tests and its type check, and
   expect((await run('stream', 'account:ada', '--state', '--at', '1')).stdout).toBe('{\n  "balance": 10000\n}\n')
   expect(await run('projection', 'verify', 'balances')).toMatchObject({ exitCode: 0 })
   expect(await run('doctor')).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('all is well') })
-}, 60_000)
+}, 120_000)
 
 test('a directory that is not empty is left alone', async () => {
   const directory = await freshDirectory()

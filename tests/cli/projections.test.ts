@@ -113,7 +113,7 @@ function suite(fresh: FreshStore): void {
     expect(jsonLines(verified.stdout)).toEqual([{ projection: 'counts', position: 1_001, documents: 11, differences: [] }])
     const generations = jsonLines((await run('projections', '--json')).stdout).filter(({ name }) => name === 'counts')
     expect(generations[0]).toMatchObject({ generation: '1.2', state: 'live' })
-  }, 60_000)
+  }, 120_000)
 
   test('a rebuild that was interrupted goes on where it was', async () => {
     // Large events make small pages, so that there are some before and after the interruption.
@@ -138,7 +138,7 @@ function suite(fresh: FreshStore): void {
       { generation: '1.1', state: 'live', documents: 10, position: 5_000 },
     ])
     expect(await run('projection', 'verify', 'counts')).toMatchObject({ exitCode: 0 })
-  }, 60_000)
+  }, 120_000)
 
   test('a rebuild of a projection that fails comes to an end and says why', async () => {
     const { run } = await storeWith(100)
@@ -149,7 +149,7 @@ function suite(fresh: FreshStore): void {
     )
     const doctor = await run('doctor')
     expect(doctor).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('seven cannot be counted') })
-  }, 60_000)
+  }, 120_000)
 
   test('the tables of an SQL projection are filled anew', async () => {
     const { storage, run } = await storeWith(1_000)

@@ -15,7 +15,7 @@ export const mutantsOfDelays: readonly Mutant[] = [
     defect: 'gives out a message somewhat too soon',
     of: delaying,
     caughtBy: ['delays: a message is given out no sooner', 'delays: one outlives the end', 'delays: each group gets it'],
-    connection: sending(({ delayMs = 0, ...message }) => ({ ...message, delayMs: delayMs * 0.8 })),
+    connection: sending(({ delayMs = 0, ...message }) => ({ ...message, delayMs: delayMs * 0.6 })),
   },
   {
     defect: 'keeps back what is sent after a message that is to come later',

@@ -36,22 +36,32 @@ interface Trial {
 }
 
 // All at the same time: most of them wait for what never comes.
-const trials: readonly Trial[] = mutants.flatMap((mutant) => {
-  const suite = transportConformance(harnessOf(mutant))
-  return mutant.caughtBy.map((start): Trial => {
-    const [behaviour, ...others] = suite.filter((one) => titleOf(one).startsWith(start))
-    if (!behaviour || others.length > 0) throw new Error(`${others.length + (behaviour ? 1 : 0)} behaviours begin with: ${start}`)
-    const failure = behaviour.run().then(
-      () => undefined,
-      (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
-    )
-    return { mutant, behaviour: titleOf(behaviour), failure }
-  })
-})
+const trials: readonly Trial[] = mutants.flatMap((mutant) =>
+  mutant.caughtBy.map((start): Trial => {
+    const find = (): TransportBehaviour => {
+      const found = transportConformance(harnessOf(mutant)).filter((one) => titleOf(one).startsWith(start))
+      if (found.length !== 1) throw new Error(`${found.length} behaviours begin with: ${start}`)
+      return found[0]!
+    }
+    return { mutant, behaviour: titleOf(find()), failure: failureOf(find) }
+  }),
+)
+
+/** What comes too soon is not noticed where the machine happens to be so slow that it seems to come in time: then once more, a few times. */
+async function failureOf(find: () => TransportBehaviour): Promise<string | undefined> {
+  for (let attempt = 1; attempt <= 5; attempt++) {
+    try {
+      await find().run()
+    } catch (error) {
+      return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    }
+  }
+  return undefined
+}
 
 describe('each defect is noticed', () => {
   for (const { mutant, behaviour, failure } of trials)
-    test(`${mutant.defect}: by “${behaviour}”`, { timeout: 60_000 }, async () => {
+    test(`${mutant.defect}: by “${behaviour}”`, { timeout: 300_000 }, async () => {
       expect(await failure).toBeDefined()
     })
 })

@@ -42,7 +42,7 @@ const hasEnded = (id: number): boolean => {
   }
 }
 
-describe('over a log in a file, without any server', { timeout: 120_000 }, () => {
+describe('over a log in a file, without any server', { timeout: 300_000 }, () => {
   test('20 orders', () => placesOrders())
 
   test('a second run goes on with the stores and topics of the first', async () => {
@@ -118,7 +118,7 @@ describe('over a log in a file, without any server', { timeout: 120_000 }, () =>
 })
 
 describeOnPostgres('on PostgreSQL, a schema a service', (url) => {
-  test('20 orders', { timeout: 120_000 }, async () => {
+  test('20 orders', { timeout: 300_000 }, async () => {
     const prefix = `shop_${randomUUID().slice(0, 8)}`
     onTestFinished(async () => {
       const client = new pg.Client({ connectionString: url })
@@ -139,10 +139,10 @@ const brokers: readonly (readonly [Broker, string])[] = [
 ]
 for (const [broker, flag] of brokers)
   describeOnBroker(broker, `over ${broker}`, (address) => {
-    test('20 orders', { timeout: 180_000 }, () => placesOrders(flag, address))
+    test('20 orders', { timeout: 300_000 }, () => placesOrders(flag, address))
   })
 
-describe('a command line that cannot be', { timeout: 60_000 }, () => {
+describe('a command line that cannot be', { timeout: 120_000 }, () => {
   test.each([
     [['--kafka', 'a:1', '--nats', 'b:1'], /^shop: one broker is enough: --kafka or --nats\n$/],
     [['--black-friday', '--orders', '5'], /^shop: on Black Friday orders are not counted.*\n$/],

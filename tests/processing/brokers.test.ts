@@ -41,13 +41,13 @@ function scenarios(place: () => TransportPlace | Promise<TransportPlace>): void 
       await eventually(async () => {
         await retryBlamed(store)
         expectEach(await doneIn(store), jobs)
-      }, 60_000)
+      }, 120_000)
       await eventually(async () => expect((await new DeadLetters(store).list()).documents).toEqual([]))
       expect(workers.ended).toBeGreaterThanOrEqual(7)
     },
   )
 
-  test('a key among a thousand that fails holds nobody up, and waits in its order', { timeout: 60_000 }, async () => {
+  test('a key among a thousand that fails holds nobody up, and waits in its order', { timeout: 120_000 }, async () => {
     const broker = await place()
     const connection = await connectTo(broker)
     const topic = await prepareTopic(connection, 'working.work')
@@ -84,7 +84,7 @@ function scenarios(place: () => TransportPlace | Promise<TransportPlace>): void 
     await eventually(async () => expectEach(await doneIn(app.store), jobs))
   })
 
-  test('thousands of messages that are none stop nobody, and each is kept as it came', { timeout: 120_000 }, async () => {
+  test('thousands of messages that are none stop nobody, and each is kept as it came', { timeout: 300_000 }, async () => {
     const broker = await place()
     const topic = freshTopic()
     const metrics = new InMemoryMetrics()
@@ -107,7 +107,7 @@ function scenarios(place: () => TransportPlace | Promise<TransportPlace>): void 
     }))
     const all = good.flatMap((message, n) => [...bad.slice(n * 10, n * 10 + 10), message, unknown[n]!])
     await publishAll(connection, topic.name, all)
-    await eventually(async () => expectEach(await doneIn(app.store), jobs), 60_000)
+    await eventually(async () => expectEach(await doneIn(app.store), jobs), 120_000)
     const kept = new Map<string, number>()
     await eventually(async () => {
       kept.clear()
@@ -118,10 +118,13 @@ function scenarios(place: () => TransportPlace | Promise<TransportPlace>): void 
         after = page.next
       } while (after !== undefined)
       expect([...kept.values()].reduce((sum, count) => sum + count, 0)).toBe(bad.length)
-    }, 30_000)
+    }, 120_000)
     for (const { body } of bad) expect(kept.has(Buffer.from(body).toString('base64'))).toBe(true)
-    expect(app.status().processors.every(({ state, lagEvents }) => state === 'live' && lagEvents === undefined)).toBe(true)
-    expect(metrics.value('headwater_messages_unknown_total', { topic: topic.name, type: 'NobodyKnows' })).toBe(300)
+    // The last of them stand behind the last good one; whatever is read once more after a rebalance is counted once more.
+    await eventually(() => {
+      expect(metrics.value('headwater_messages_unknown_total', { topic: topic.name, type: 'NobodyKnows' })).toBeGreaterThanOrEqual(300)
+      expect(app.status().processors.every(({ state, lagEvents }) => state === 'live' && lagEvents === undefined)).toBe(true)
+    })
   })
 }
 

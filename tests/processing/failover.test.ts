@@ -79,7 +79,7 @@ function increment(counts: Map<string, number>, key: string): void {
 }
 
 function scenarios(fresh: () => Promise<{ readonly storage: Storage; readonly args: readonly string[] }>): void {
-  test('another process takes over from one that is killed, and every event has its effect once', { timeout: 90_000 }, async () => {
+  test('another process takes over from one that is killed, and every event has its effect once', { timeout: 120_000 }, async () => {
     const { storage, args } = await fresh()
     await failOver(storage, args, async (leader, another) => {
       leader.kill('SIGKILL')
@@ -88,7 +88,7 @@ function scenarios(fresh: () => Promise<{ readonly storage: Storage; readonly ar
     })
   })
 
-  test('another process takes over from one that is paused, which then cannot write late', { timeout: 90_000 }, async () => {
+  test('another process takes over from one that is paused, which then cannot write late', { timeout: 120_000 }, async () => {
     const { storage, args } = await fresh()
     await failOver(storage, args, async (leader, another, moved) => {
       // One that happens to be stopped within a transaction on SQLite holds up everybody on the file: then it is stopped anew, a moment later.

@@ -19,7 +19,7 @@ function scenarios(fresh: () => Promise<Place>): void {
     await eventually(async () => {
       await retryBlamed(store)
       expectEach(await doneIn(store), jobs)
-    }, 60_000)
+    }, 120_000)
     expect(workers.ended).toBeGreaterThanOrEqual(6)
     await eventually(async () => expect((await new DeadLetters(store).list()).documents).toEqual([]))
   })
@@ -50,8 +50,10 @@ function scenarios(fresh: () => Promise<Place>): void {
             jobs.filter((job) => job.key !== key),
           )
         })
-        const held = (await letters.list({ key })).documents
-        expect(held.map(({ state }) => state)).toEqual(['parked', 'waiting', 'waiting'])
+        await eventually(async () => {
+          const held = (await letters.list({ key })).documents
+          expect(held.map(({ state }) => state)).toEqual(['parked', 'waiting', 'waiting'])
+        })
       },
     )
 }

@@ -25,7 +25,7 @@ function handlerOf(options: Options, work: (key: string, n: number, attempt: num
 }
 
 async function run(storage: Storage, handler: ReturnType<typeof handlerOf>, environment: Partial<Environment> = {}) {
-  const app = await startForTest(defineService('s', { handlers: [handler] }), { storage, leaseMs: 1_000, ...environment })
+  const app = await startForTest(defineService('s', { handlers: [handler] }), { storage, ...environment })
   const ask = (...asked: readonly (readonly [key: string, n: number])[]) =>
     app.store.appendAll(asked.map(([key, n]) => ({ stream: `asked:${key}`, events: Asked({ key, n }) })))
   /** The numbers done of each key, in the order of the log. */

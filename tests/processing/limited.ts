@@ -19,6 +19,9 @@ import { openTransport } from './transport-places.ts'
 export class LimitedProcess {
   readonly #child
   #figures: Figures | undefined
+  /** How often in a row it has said that it takes no more memory than this. */
+  #sameCount = 0
+  #sameBytes = 0
 
   /** `heapMb`: of V8. What does not fit in ends the process. */
   constructor(heapMb: number, ...places: readonly unknown[]) {
@@ -27,7 +30,13 @@ export class LimitedProcess {
     this.#child = spawn(process.execPath, [...options, program, ...places.map((place) => JSON.stringify(place))], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
-    this.#child.on('message', (figures: Figures) => (this.#figures = figures))
+    this.#child.on('message', (figures: Figures) => {
+      this.#figures = figures
+      this.#sameCount++
+      if (figures.peakRssBytes <= this.#sameBytes + 1e6) return
+      this.#sameCount = 0
+      this.#sameBytes = figures.peakRssBytes
+    })
     const ended = once(this.#child, 'exit')
     onTestFinished(async () => {
       this.#child.kill('SIGKILL')
@@ -38,6 +47,12 @@ export class LimitedProcess {
   order(orders: Orders): void {
     // One that has ended is noticed by who waits for it.
     if (this.#child.connected) this.#child.send(orders, () => {})
+  }
+
+  /** When it has taken in all that it will: for many turns of its own it takes no more memory, however slow the machine is. */
+  async isFull(): Promise<Figures> {
+    await eventually(() => expect(this.#sameCount).toBeGreaterThan(50))
+    return this.#figures!
   }
 
   async hasHandled(count: number, withinMs = 60_000): Promise<Figures> {

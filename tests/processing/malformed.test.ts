@@ -10,7 +10,7 @@ import type { TransportPlace } from './transport-places.ts'
 
 /** A million, when somebody has the time. */
 const malformedCount = Number(process.env['HEADWATER_MALFORMED'] ?? 20_000)
-const patienceMs = 60_000 + malformedCount
+const patienceMs = 120_000 + malformedCount
 const heapMb = 128
 
 /** Not JSON, of its own content each. */

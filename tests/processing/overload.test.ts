@@ -40,7 +40,8 @@ async function overload(load: Load, publish: (items: readonly Item[]) => Promise
   }
   const warm = load.messages / 4
   await publishUntil(warm)
-  const { peakRssBytes } = await consumer.hasHandled(warm / 10)
+  await consumer.hasHandled(warm / 10)
+  const { peakRssBytes } = await consumer.isFull()
   await publishUntil(load.messages)
   await consumer.hasHandled(load.messages / 10)
   // And nothing was lost.

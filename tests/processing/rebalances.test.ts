@@ -55,7 +55,7 @@ describeOnBroker('Kafka', 'rebalances of Kafka', (where) => {
         // What else was tried beside it.
         await retryBlamed(store)
         expectEach(await doneIn(store), jobs)
-      }, 60_000)
+      }, 120_000)
       expect(workers.ended).toBe(0)
     },
   )

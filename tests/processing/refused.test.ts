@@ -45,7 +45,7 @@ const limitSqs: Limit = async (where, topic) => {
 
 function scenario(broker: Broker, kind: TransportPlace['kind'], limit: Limit): void {
   describeOnBroker(broker, `events that ${broker} does not take`, (where) => {
-    test('are dead letters of the relay, also by a limit that is newer than it, and hold nothing up', { timeout: 60_000 }, async () => {
+    test('are dead letters of the relay, also by a limit that is newer than it, and hold nothing up', { timeout: 120_000 }, async () => {
       const place: TransportPlace = { kind, where }
       const connection = await connectTo(place)
       const topic = await prepareTopic(connection, 'working.work')

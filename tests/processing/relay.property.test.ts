@@ -127,7 +127,7 @@ class Scenario {
 
 test(
   'whatever a broker does, and whoever takes over when, nothing is skipped, and no key comes out of order',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 60 }), async (steps) => {

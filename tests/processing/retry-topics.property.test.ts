@@ -18,7 +18,7 @@ const scenario = fc.record({
   stopsAfterMs: fc.array(fc.integer({ min: 0, max: 900 }), { maxLength: 2 }),
 })
 
-test('whatever fails on the way, each message has its effect once, or is a dead letter once', { timeout: 60_000 }, async () => {
+test('whatever fails on the way, each message has its effect once, or is a dead letter once', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async ({ ordering, fails, unconfirmed, lost, stopsAfterMs }) => {
       let publications = 0

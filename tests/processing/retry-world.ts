@@ -94,6 +94,7 @@ export class RetryWorld {
       clock,
       metrics,
       log: silentLog,
+      leaseMs: 1_000,
       random: () => 0.5,
     })
   }

@@ -43,7 +43,7 @@ function keepsOrder(place: TransportPlace, count: number, blows: number): void {
     await eventually(async () => {
       await retryBlamed(store)
       expectEach(await doneIn(store), jobs)
-    }, 90_000)
+    }, 120_000)
     await eventually(async () => expect((await new DeadLetters(store).list()).documents).toEqual([]))
     expect(workers.ended).toBeGreaterThanOrEqual(blows)
   })

@@ -63,7 +63,7 @@ function disordered<T>(items: readonly T[], window: number): readonly T[] {
 }
 
 function keepsOrder(freshTransport: () => Promise<Transport>, fresh: FreshStorage): void {
-  test('each order is handled in its order, whatever order its messages come in, also over a restart', { timeout: 60_000 }, async () => {
+  test('each order is handled in its order, whatever order its messages come in, also over a restart', { timeout: 120_000 }, async () => {
     const transport = await freshTransport()
     const events = [Placed, Paid, Noted, Shipped]
     const topic = defineTopic(`sequenced-${process.pid}-${Date.now().toString(36)}-${++topics}`, { events, partitions: 1, sequenced: true })

@@ -8,6 +8,6 @@ import { visits } from './visits.ts'
 
 const [what = '', store, address = '', schema = ''] = process.argv.slice(2)
 const storage = store === 'sqlite' ? sqlite(address) : postgres(address, { schema })
-const service = defineService('visits', { projections: [visits(what, 0.02)] })
+const service = defineService('visits', { projections: [visits(what, 0.03)] })
 const app = await start(service, { storage, log: silentLog, leaseMs: 1_000 })
 setInterval(() => process.stdout.write(`${app.status().processors[0]?.position}\n`), 20)

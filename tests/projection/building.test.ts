@@ -1,8 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest'
+import type { Clock } from '../../src/message/clock.ts'
+import { systemClock } from '../../src/message/clock.ts'
 import type { Lease } from '../../src/processing/lease-keeper.ts'
 import { nextGeneration } from '../../src/projection/generation.ts'
 import { defineProjection } from '../../src/projection/projection.ts'
+import { defineQuery } from '../../src/projection/query.ts'
 import { ReadModelWorker } from '../../src/projection/read-model-worker.ts'
+import { jsonSchema } from '../../src/schema/json-schema.ts'
 import { defineService } from '../../src/service/service.ts'
 import type { DocumentLoad, DocumentStore } from '../../src/storage/document-port.ts'
 import { EventStore } from '../../src/storage/event-store.ts'
@@ -113,6 +117,31 @@ describeOnEveryStore('a read model that is being built', (fresh) => {
     await filling.store.append('order:all', events)
     const app = await startForTest(defineService('s', { projections: [orderSummary] }), { storage })
     expect(await app.documents(orderSummary).count()).toBe(700)
+  })
+
+  test('is waited for by who watches it, for longer than by who asks once', async () => {
+    const storage = await fresh()
+    const filling = await startForTest(defineService('s', {}), { storage })
+    await filling.store.append('order:all', events)
+    const stumbles: { at: number | undefined } = { at: 0 }
+    const projection = counting(stumbles)
+    const countOf = defineQuery('CountOf', jsonSchema<{ key: string }>({ type: 'object' }), projection, ({ key }, documents) =>
+      documents.get(key),
+    )
+    const nowMs = Date.now()
+    const hundredfold: Clock = {
+      now: () => nowMs + (Date.now() - nowMs) * 100,
+      sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
+    }
+    const service = defineService('s', { projections: [projection], queries: [countOf] })
+    const app = await startForTest(service, { storage, clock: hundredfold, leaseMs: 600_000 })
+    const changes = app.watch(countOf, { key: 'o-0' })[Symbol.asyncIterator]()
+    const first = changes.next()
+    first.catch(() => undefined)
+    await expect(app.query(countOf, { key: 'o-0' })).rejects.toMatchObject({ code: 'projection-building' })
+    stumbles.at = undefined
+    expect((await first).value).toEqual({ key: 'o-0', count: 5 })
+    await changes.return?.()
   })
 })
 

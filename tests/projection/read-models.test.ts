@@ -68,7 +68,8 @@ describeOnEveryStore('read models', (fresh) => {
 
   test('say how far behind they are when they are waited for in vain', async () => {
     const app = await startForTest(orders, { storage: await fresh() })
-    await app.send(PlaceOrder, { orderId: 'o-1', customer: 'Ada', total: 1 })
+    const { position } = accepted(await app.send(PlaceOrder, { orderId: 'o-1', customer: 'Ada', total: 1 }))
+    await app.query(orderById, { orderId: 'o-1' }, { atLeast: position })
     await expect(app.query(orderById, { orderId: 'o-1' }, { atLeast: 5, timeoutMs: 300 })).rejects.toMatchObject({
       code: 'wait-timeout',
       behind: 4,
@@ -79,12 +80,12 @@ describeOnEveryStore('read models', (fresh) => {
     const app = await startForTest(orders, { storage: await fresh() })
     const id = uuidv7()
     const early = app.query(orderById, { orderId: 'o-1' }, { atLeast: { eventId: id } })
-    const other = app.query(orderById, { orderId: 'o-1' }, { atLeast: { eventId: id, source: 'another' }, timeoutMs: 300 })
+    const other = app.query(orderById, { orderId: 'o-1' }, { atLeast: { eventId: id, source: 'another' }, timeoutMs: 3_000 })
     other.catch(() => undefined)
     await app.store.append('order:o-0', OrderPlaced({ orderId: 'o-0', customer: 'Zoë', total: 1 }))
     await app.store.append('order:o-1', { ...OrderPlaced({ orderId: 'o-1', customer: 'Ada', total: 1 }), id })
     expect(await early).toMatchObject({ customer: 'Ada' })
-    await expect(other).rejects.toThrow(`the log, in which there is no event ${id} of another, did not reach position 3 within 300 ms`)
+    await expect(other).rejects.toThrow(`the log, in which there is no event ${id} of another, did not reach position 3 within 3000 ms`)
   })
 
   test('stop at an event that they cannot fold, name it, and keep what comes before', async () => {

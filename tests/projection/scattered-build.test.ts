@@ -36,7 +36,7 @@ function scenarios(fresh: () => Promise<Place>): void {
     }
   })
 
-  test('documents of scattered keys are complete, and nothing stays in the temporary directory', { timeout: 90_000 }, async () => {
+  test('documents of scattered keys are complete, and nothing stays in the temporary directory', { timeout: 120_000 }, async () => {
     const { storage } = await fresh()
     await fill(storage)
     const usedFiles = watchDirectory(directory)
@@ -50,7 +50,7 @@ function scenarios(fresh: () => Promise<Place>): void {
   })
 
   for (const by of ['visitor', 'room'])
-    test(`a build by ${by} that was killed goes on where it was`, { timeout: 90_000 }, async () => {
+    test(`a build by ${by} that was killed goes on where it was`, { timeout: 120_000 }, async () => {
       const { storage, args } = await fresh()
       await fill(storage)
       await killAt([by, ...args], (position) => position > visitCount * 0.8)
@@ -58,7 +58,7 @@ function scenarios(fresh: () => Promise<Place>): void {
       const gauge: Metrics['gauge'] = (name, value) => void (name === 'headwater_processor_position' && positions.push(value))
       const metrics: Metrics = { gauge, count: () => undefined, duration: () => undefined }
       const app = await startForTest(defineService('visits', { projections: [visits(by)] }), { storage, metrics })
-      // The checkpoint may still be at the beginning; then what was put aside is further.
+      // The checkpoint may still be at the beginning; then what was put aside is further: it is saved each second, and half of the log takes longer than that.
       const first = await eventually(() => positions.find((position) => position > 0) ?? Promise.reject(new Error('it stands still')))
       expect(first).toBeGreaterThan(visitCount * 0.1)
       await complete(app, visits(by))
@@ -66,7 +66,7 @@ function scenarios(fresh: () => Promise<Place>): void {
       expect(await readdir(directory)).toEqual([])
     })
 
-  test('one whose files are gone begins anew, and what it had written counts for nothing', { timeout: 90_000 }, async () => {
+  test('one whose files are gone begins anew, and what it had written counts for nothing', { timeout: 120_000 }, async () => {
     const { storage, args } = await fresh()
     await fill(storage)
     const store = await EventStore.open(storage)
@@ -104,7 +104,7 @@ async function complete(app: Awaited<ReturnType<typeof startForTest>>, projectio
   await eventually(async () => {
     const collections = await app.store.driver.documents.list(projection.name)
     expect(collections.map(({ state }) => state)).toEqual(['live'])
-  }, 60_000)
+  }, 120_000)
 }
 
 async function expectDocuments(storage: Storage, by: string): Promise<void> {

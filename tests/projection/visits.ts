@@ -14,13 +14,23 @@ export interface Visits {
   readonly last: number
 }
 
-/** Documents by visitor, of whom few come soon again, or by room. A document that is forgotten is removed, and begins anew if it is visited again. */
+/**
+ * Documents by visitor, of whom few come soon again, or by room. A document that is forgotten is removed, and begins anew if it is visited again. `burnMs` is how
+ * long each event takes at least, when it is read and when it is folded, which may be much later.
+ */
 export function visits(by: string, burnMs = 0): AnyProjection {
+  const burn = (): void => {
+    for (const endMs = performance.now() + burnMs; performance.now() < endMs;);
+  }
+  const keysOf = ({ number, visitor, room }: z.infer<typeof visit>): string | string[] => {
+    burn()
+    return by === 'visitor' ? [visitor, `hall-${number % 3}`] : room
+  }
   return defineProjection(`visits-by-${by}`, (key): Visits => ({ key, count: 0, last: -1 }))
     .index('count')
-    .fold({ Visited, Forgotten }, ({ data }) => (by === 'visitor' ? [data.visitor, `hall-${data.number % 3}`] : data.room), {
+    .fold({ Visited, Forgotten }, ({ data }) => keysOf(data), {
       Visited(document, { data }) {
-        for (const endMs = performance.now() + burnMs; performance.now() < endMs;);
+        burn()
         return { ...document, count: document.count + 1, last: data.number }
       },
       Forgotten: () => null,

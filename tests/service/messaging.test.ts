@@ -48,8 +48,8 @@ function messagingOver(freshTransport: () => Promise<Transport>): void {
     const payments = defineService('payments', { handlers: [chargeOrder], publishes: [paymentEvents], subscribes: [orderEvents] })
     const ordersStore = sqlite(await freshFile())
     const paymentsStore = sqlite(await freshFile())
-    const startOrders = () => startForTest(orders, { storage: ordersStore, transport, leaseMs: 1_000 })
-    const startPayments = () => startForTest(payments, { storage: paymentsStore, transport, leaseMs: 1_000 })
+    const startOrders = () => startForTest(orders, { storage: ordersStore, transport })
+    const startPayments = () => startForTest(payments, { storage: paymentsStore, transport })
     return { startOrders, startPayments }
   }
 
@@ -64,7 +64,7 @@ function messagingOver(freshTransport: () => Promise<Transport>): void {
   }
   const place = (app: App, orderId: string, n: number) => app.store.append(`order:${orderId}`, OrderPlaced({ orderId, n }))
 
-  test('an event goes from service to service and what came of it back, once and in order', { timeout: 60_000 }, async () => {
+  test('an event goes from service to service and what came of it back, once and in order', { timeout: 120_000 }, async () => {
     const { startOrders, startPayments } = await world()
     const [orders] = await Promise.all([startOrders(), startPayments()])
     const { position } = await place(orders, 'a', 0)
@@ -77,7 +77,7 @@ function messagingOver(freshTransport: () => Promise<Transport>): void {
     for await (const booking of bookings) expect(booking.data).toEqual({ orderId: 'a', n: 0 })
   })
 
-  test('a service that starts later, or again, misses nothing and does nothing twice', { timeout: 60_000 }, async () => {
+  test('a service that starts later, or again, misses nothing and does nothing twice', { timeout: 120_000 }, async () => {
     const charged: string[] = []
     const { startOrders, startPayments } = await world((orderId, n) => void charged.push(`${orderId} ${n}`))
     const first = await startPayments()
@@ -91,7 +91,7 @@ function messagingOver(freshTransport: () => Promise<Transport>): void {
     expect(charged.length).toBe(20)
   })
 
-  test('a message that fails is parked with a copy, and those behind it wait, until it is tried again', { timeout: 60_000 }, async () => {
+  test('a message that fails is parked with a copy, and those behind it wait, until it is tried again', { timeout: 120_000 }, async () => {
     let broken = true
     const { startOrders, startPayments } = await world((orderId, n) => {
       if (broken && orderId === 'a' && n === 1) throw new PermanentError('no such account')

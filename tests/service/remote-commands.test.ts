@@ -39,12 +39,12 @@ function scenarios(places: () => Promise<Places>): void {
     const orders = defineService(name, { aggregates: [order], accepts: [PlaceOrder, PayOrder] })
     const shop = defineService(`shop-${name}`, { sendsTo: [name] })
     const over = transport ? { transport } : {}
-    const startOrders = () => startForTest(orders, { storage: ordersStore, leaseMs: 1_000, ...over })
-    const startShop = () => startForTest(shop, { storage: shopStore, leaseMs: 1_000, ...over })
+    const startOrders = () => startForTest(orders, { storage: ordersStore, ...over })
+    const startShop = () => startForTest(shop, { storage: shopStore, ...over })
     return { to: name, startOrders, startShop }
   }
 
-  test('a command is carried out by the other service, once an id, and its outcome comes back', { timeout: 60_000 }, async () => {
+  test('a command is carried out by the other service, once an id, and its outcome comes back', { timeout: 120_000 }, async () => {
     const { to, startOrders, startShop } = await world()
     const orders = await startOrders()
     const shop = await startShop()
@@ -56,7 +56,7 @@ function scenarios(places: () => Promise<Places>): void {
     expect(await orders.state(order, 'o-1')).toMatchObject({ status: 'placed' })
   })
 
-  test('what was sent waits for a service that is not there yet', { timeout: 60_000 }, async () => {
+  test('what was sent waits for a service that is not there yet', { timeout: 120_000 }, async () => {
     const { to, startOrders, startShop } = await world()
     const earlier = await startOrders()
     await earlier.stop()
@@ -72,7 +72,7 @@ function scenarios(places: () => Promise<Places>): void {
     await eventually(async () => expect(await orders.state(order, 'o-1')).toMatchObject({ status: 'paid' }))
   })
 
-  test('a command that the other service does not accept is an error that says so', { timeout: 60_000 }, async () => {
+  test('a command that the other service does not accept is an error that says so', { timeout: 120_000 }, async () => {
     const { to, startOrders, startShop } = await world()
     await startOrders()
     const shop = await startShop()

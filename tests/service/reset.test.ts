@@ -151,7 +151,7 @@ async function world(transport: Transport, startAt?: StartPosition, check?: (n: 
 function startsOnce(freshTransport: () => Promise<Transport> | Transport): void {
   test(
     'a consumer that began at now and ended before its first message loses nothing of what came since',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const { handled, publish, start } = await world(await freshTransport(), 'now')
       await publish(0, 1)
@@ -172,7 +172,7 @@ function resetOverPartitions(freshTransport: () => Promise<Transport> | Transpor
 
   test(
     'it goes back by itself: without a replay it leaves out what it knows, with one it handles everything again',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const { handled, publish, start, topic } = await world(await freshTransport())
       const app = await start()
@@ -195,7 +195,7 @@ function resetOverPartitions(freshTransport: () => Promise<Transport> | Transpor
     },
   )
 
-  test('it goes forward: what is between is left out', { timeout: 60_000 }, async () => {
+  test('it goes forward: what is between is left out', { timeout: 120_000 }, async () => {
     const { handled, publish, start } = await world(await freshTransport())
     const idle = await start({ run: [] })
     await publish(0, 1)
@@ -209,7 +209,7 @@ function resetOverPartitions(freshTransport: () => Promise<Transport> | Transpor
 }
 
 function resetOverAQueue(freshTransport: () => Promise<Transport> | Transport): void {
-  test('is refused while somebody consumes, and puts the group elsewhere when nobody does', { timeout: 60_000 }, async () => {
+  test('is refused while somebody consumes, and puts the group elsewhere when nobody does', { timeout: 120_000 }, async () => {
     const { handled, publish, start } = await world(await freshTransport())
     const app = await start()
     await publish(0, 1, 2)
@@ -230,7 +230,7 @@ function resetOverAQueue(freshTransport: () => Promise<Transport> | Transport): 
 }
 
 function refusesOver(freshTransport: () => Promise<Transport> | Transport): void {
-  test('a transport without history says so, also while somebody consumes', { timeout: 60_000 }, async () => {
+  test('a transport without history says so, also while somebody consumes', { timeout: 120_000 }, async () => {
     const { start } = await world(await freshTransport())
     const app = await start()
     for (const to of ['beginning', 'now', { time: new Date() }] as const)

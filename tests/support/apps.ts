@@ -10,7 +10,7 @@ export async function startForTest<Handled extends string, Answered extends stri
   service: Service<string, Handled, Answered>,
   options: StartOptions,
 ): Promise<App<Handled, Answered>> {
-  const app = await start(service, { log: silentLog, leaseMs: 1_000, ...options })
+  const app = await start(service, { log: silentLog, ...options })
   onTestFinished(() => app.stop())
   return app
 }

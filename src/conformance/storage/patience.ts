@@ -9,7 +9,7 @@ export async function commitPatiently(driver: StorageDriver, sets: readonly Writ
 }
 
 export async function patiently<T>(driver: StorageDriver, work: () => Promise<T>): Promise<T> {
-  const endsAtMs = performance.now() + 20_000
+  const endsAtMs = performance.now() + 45_000
   for (;;) {
     try {
       return await work()
@@ -26,7 +26,7 @@ export class Patience {
   readonly #timeoutMs: number
   readonly #endsAtMs: number
 
-  constructor(what: string, timeoutMs = 20_000) {
+  constructor(what: string, timeoutMs = 45_000) {
     this.#what = what
     this.#timeoutMs = timeoutMs
     this.#endsAtMs = performance.now() + timeoutMs
@@ -37,7 +37,7 @@ export class Patience {
   }
 }
 
-/** Asks again and again until the answer is true; fails after twenty seconds. */
+/** Asks again and again until the answer is true; fails after forty-five seconds. */
 export async function eventually(what: string, ask: () => Promise<boolean> | boolean): Promise<void> {
   const patience = new Patience(what)
   while (!(await ask())) {

@@ -73,7 +73,7 @@ export const acknowledging: TransportBehaviourGroup = {
           }
         },
       })
-      await within(10_000, 'coming again', consumer.exactly(sent.length + 2))
+      await within(30_000, 'coming again', consumer.exactly(sent.length + 2))
       assert.deepEqual(textsOf(consumer.received).toSorted(), ['k0 0', 'k1 0', 'k1 0', 'k2 0', 'k3 0', 'k4 0', 'k4 0', 'k5 0'])
     },
 

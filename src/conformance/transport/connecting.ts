@@ -38,8 +38,8 @@ export const connecting: TransportBehaviourGroup = {
 
     async 'closing twice, also at the same time, is as good as once'({ connect }) {
       const connection = await connect()
-      await within(10_000, 'closing', Promise.all([connection.close(), connection.close()]))
-      await within(10_000, 'closing again', connection.close())
+      await within(30_000, 'closing', Promise.all([connection.close(), connection.close()]))
+      await within(30_000, 'closing again', connection.close())
     },
 
     async 'closing sends what is being sent'(transport) {
@@ -59,14 +59,14 @@ export const connecting: TransportBehaviourGroup = {
       const consumer = await consume(connection, { topic, group })
       await publishAll(transport.connection, topic, [message('one')])
       await consumer.until(1)
-      await within(10_000, 'closing', connection.close())
+      await within(30_000, 'closing', connection.close())
       assert.ok(consumer.runs.length > 0)
       assert.ok(
         consumer.runs.every(({ partition, isOver }) => partition.revoked.aborted && isOver),
         'each run was told and has ended',
       )
       assert.deepEqual(consumer.failures, [])
-      await within(10_000, 'closing a subscription that has ended', consumer.close())
+      await within(30_000, 'closing a subscription that has ended', consumer.close())
     },
 
     async 'closing one connection leaves others alone'({ connect, connection, topic: newTopic }) {
@@ -84,7 +84,7 @@ export const unreachable: TransportBehaviourGroup = {
   behaviours: {
     async 'a server that cannot be reached is a clear error, soon'({ harness }) {
       const options = { environment: environment({ log: silentLog }), clientName: 'headwater-conformance' }
-      const error: unknown = await within(20_000, 'connecting', harness.unreachable!.connect(options)).then(
+      const error: unknown = await within(30_000, 'connecting', harness.unreachable!.connect(options)).then(
         () => assert.fail('connected to nobody'),
         (reason: unknown) => reason,
       )

@@ -26,7 +26,7 @@ export const delivery: TransportBehaviourGroup = {
       const consumer = await consume(await transport.connect(), { topic, group })
       for (let count = 1; count <= 5; count++) {
         await publishAll(transport.connection, topic, [message(`m${count}`)])
-        await within(10_000, `message ${count}`, consumer.until(count))
+        await within(30_000, `message ${count}`, consumer.until(count))
       }
     },
 
@@ -125,13 +125,13 @@ export const delivery: TransportBehaviourGroup = {
       await quiet()
       assert.ok(!isClosed, 'the run has not ended yet')
       end()
-      await within(10_000, 'closing', closing)
+      await within(30_000, 'closing', closing)
       assert.ok(consumer.runs[0]!.isOver)
       await publishAll(connection, topic, [message('two')])
       await quiet()
       assert.deepEqual(textsOf(consumer.received), ['one'])
       assert.deepEqual(consumer.failures, [])
-      await within(10_000, 'closing again', consumer.close())
+      await within(30_000, 'closing again', consumer.close())
 
       const next = await consume(connection, { topic, group, offsets: consumer.offsets })
       await next.exactly(1)
@@ -148,7 +148,7 @@ export const delivery: TransportBehaviourGroup = {
       const reading = async (): Promise<void> => {
         for await (const batch of consumer.runs[0]!.partition.read()) late.push(...batch)
       }
-      await within(5_000, 'the end', reading())
+      await within(30_000, 'the end', reading())
       assert.deepEqual(textsOf(late), [])
     },
 

@@ -40,10 +40,10 @@ export const topics: TransportBehaviourGroup = {
 
     async 'one that is not there is unknown to who subscribes'({ connection, capabilities, unusedName }) {
       const [topic, group, startAt] = [unusedName(), unusedName(), startOf(capabilities)]
-      await assert.rejects(within(15_000, 'ensureGroup', connection.ensureGroup(topic, group, startAt)), UnknownTopicError)
-      await assert.rejects(within(15_000, 'subscribe', consume(connection, { topic, group })), UnknownTopicError)
+      await assert.rejects(within(30_000, 'ensureGroup', connection.ensureGroup(topic, group, startAt)), UnknownTopicError)
+      await assert.rejects(within(30_000, 'subscribe', consume(connection, { topic, group })), UnknownTopicError)
       // Asking must not have made it.
-      await assert.rejects(within(15_000, 'subscribe', consume(connection, { topic, group })), UnknownTopicError)
+      await assert.rejects(within(30_000, 'subscribe', consume(connection, { topic, group })), UnknownTopicError)
     },
 
     async 'one that is not there is unknown to who publishes'({ connection, unusedName, topic: newTopic }) {

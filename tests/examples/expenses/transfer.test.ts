@@ -13,7 +13,7 @@ import { freshDatabase, freshDirectory, freshSqlite } from './support/stores.ts'
 
 describeOnRealLog('the real log of expenses', (file) => {
   describeOnPostgres('exported and imported', (url) => {
-    test('is the same log, to the byte, from SQLite to PostgreSQL and back', { timeout: 60_000 }, async () => {
+    test('is the same log, to the byte, from SQLite to PostgreSQL and back', { timeout: 120_000 }, async () => {
       const directory = await freshDirectory()
       const exportTo = async (store: EventStore, name: string): Promise<string> => {
         const path = join(directory, name)

@@ -5,14 +5,14 @@ import { describeOnPostgres } from '../../support/postgres.ts'
 import { ShopProcess, temporaryDirectory } from './start-shop.ts'
 
 describe('on SQLite', () => {
-  test('200 orders at once', { timeout: 120_000 }, () => placesOrders('sqlite:shop.db'))
-  test('killed half-way and started again', { timeout: 120_000 }, () => survivesKill('sqlite:shop.db'))
-  test('a service that comes later knows everything', { timeout: 120_000 }, () => welcomesLateComer('sqlite:shop.db'))
+  test('200 orders at once', { timeout: 300_000 }, () => placesOrders('sqlite:shop.db'))
+  test('killed half-way and started again', { timeout: 300_000 }, () => survivesKill('sqlite:shop.db'))
+  test('a service that comes later knows everything', { timeout: 300_000 }, () => welcomesLateComer('sqlite:shop.db'))
 })
 
 describeOnPostgres('on PostgreSQL', (url) => {
-  test('200 orders at once', { timeout: 120_000 }, () => placesOrders(storageOn(url)))
-  test('killed half-way and started again', { timeout: 120_000 }, () => survivesKill(storageOn(url)))
+  test('200 orders at once', { timeout: 300_000 }, () => placesOrders(storageOn(url)))
+  test('killed half-way and started again', { timeout: 300_000 }, () => survivesKill(storageOn(url)))
 })
 
 async function placesOrders(storage: string): Promise<void> {

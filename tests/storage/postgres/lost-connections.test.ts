@@ -15,7 +15,7 @@ describeOnPostgres('connections that are lost', (url) => {
   }
 
   for (const [whose, openStore] of Object.entries(ways)) {
-    test(`in the middle of commits cost callers who repeat them nothing: ${whose}`, { timeout: 60_000 }, async () => {
+    test(`in the middle of commits cost callers who repeat them nothing: ${whose}`, { timeout: 120_000 }, async () => {
       const schema = schemaFor(url)
       const driver = await openStore(schema)
       const killer = await connect(url)

@@ -12,7 +12,7 @@ describeOnPostgres('plans that were made while the store was empty', (url) => {
     'of a pool': (address: string, schema: string) => open(poolWith(address, undefined, 2), { schema }),
   }
   for (const [whose, openStore] of Object.entries(ways))
-    test(`are still good when it has 200,000 events and was never analysed: ${whose}`, { timeout: 60_000 }, async () => {
+    test(`are still good when it has 200,000 events and was never analysed: ${whose}`, { timeout: 120_000 }, async () => {
       const schema = schemaFor(url)
       // One connection for everything but ordered commits, so that the plans of the first part are those of the second.
       const driver = await openStore(named(url, schema), schema)

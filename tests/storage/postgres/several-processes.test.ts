@@ -6,7 +6,7 @@ import { startAppender } from './processes.ts'
 import { open, schemaFor, wholeLog } from './support.ts'
 
 describeOnPostgres('several processes on one store', (url) => {
-  test('append at the same time: positions are dense, and nothing that was acknowledged is missing', { timeout: 60_000 }, async () => {
+  test('append at the same time: positions are dense, and nothing that was acknowledged is missing', { timeout: 120_000 }, async () => {
     const schema = schemaFor(url)
     // All of them make the store.
     const appenders = ['a', 'b', 'c'].map((name) => startAppender(url, schema, name, 150))
@@ -15,7 +15,7 @@ describeOnPostgres('several processes on one store', (url) => {
     expect(events).toBe(appenders.reduce((sum, { acknowledged }) => sum + acknowledged.size, 0))
   })
 
-  test('200 times a process is killed while it writes, and nothing that was acknowledged is missing', { timeout: 180_000 }, async () => {
+  test('200 times a process is killed while it writes, and nothing that was acknowledged is missing', { timeout: 600_000 }, async () => {
     const schema = schemaFor(url)
     const driver = await open(url, { schema })
     const killed: Appender[] = []

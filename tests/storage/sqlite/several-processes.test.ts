@@ -13,7 +13,7 @@ describe('several processes on one file', () => {
     await expectComplete(await open(file), mergeAcknowledged(appenders), 'exactly')
   })
 
-  test('200 times a process is killed while it writes, and nothing that was acknowledged is missing', { timeout: 180_000 }, async () => {
+  test('200 times a process is killed while it writes, and nothing that was acknowledged is missing', { timeout: 600_000 }, async () => {
     const file = await temporaryFile()
     const killed: Appender[] = []
     const killAgainAndAgain = async (lane: number) => {

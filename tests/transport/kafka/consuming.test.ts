@@ -55,7 +55,7 @@ describeOnBroker('Kafka', 'consuming from Kafka', (brokers) => {
     await publishing
     isOver = true
     await killing
-    await eventually(async () => assert.equal((await done()).flat().length, 10 * total), 25_000)
+    await eventually(async () => assert.equal((await done()).flat().length, 10 * total))
     for (const lines of await done()) {
       const offsets = lines.map((line) => Number(line.split(' ')[0]))
       assert.deepEqual(
@@ -174,7 +174,7 @@ describeOnBroker('Kafka', 'consuming from Kafka', (brokers) => {
   })
 
   test('a rebalance that takes longer than a session takes nothing from those who only wait for it', async () => {
-    const impatient = { sessionTimeoutMs: 1_500, heartbeatMs: 100 }
+    const impatient = { sessionTimeoutMs: 3_000, heartbeatMs: 100 }
     const one = await connectTo(brokers, impatient)
     const two = await connectTo(brokers, impatient)
     const topic = await newTopic(one, 6)
@@ -190,7 +190,7 @@ describeOnBroker('Kafka', 'consuming from Kafka', (brokers) => {
       }
     const working = (name: string): number => runs.filter((run) => run.member === name && !run.isOver).length
     await one.subscribe(subscriptionTo(topic, topic, member('quick', 0)))
-    await two.subscribe(subscriptionTo(topic, topic, member('slow', 4_000)))
+    await two.subscribe(subscriptionTo(topic, topic, member('slow', 6_000)))
     await eventually(() => assert.deepEqual([working('quick'), working('slow')], [3, 3]))
     const begun = runs.length
     const third = await connectTo(brokers, impatient)

@@ -119,13 +119,13 @@ describeOnBroker('Kafka', 'Kafka, when it fails', () => {
 
   test('what cannot be confirmed in time fails, and what is behind it of its key with it', async () => {
     const { address, proxy } = line(1)
-    const connection = await connectTo(address, { publishTimeoutMs: 1_500 })
+    const connection = await connectTo(address, { publishTimeoutMs: 4_000 })
     const topic = await newTopic(connection, 2)
     const ledger = new Ledger()
     await ledger.publishAll(connection, topic, [keyed('k', 'k 0')])
     proxy.blackhole()
     const first = connection.publish(topic, [keyed('k', 'k 1')])
-    await delay(700)
+    await delay(500)
     const behind = [2, 3].map((number) => connection.publish(topic, [keyed('k', `k ${number}`)]))
     const other = ledger.publishAll(connection, topic, [keyed('j', 'j 0')])
     const failed = [await first]

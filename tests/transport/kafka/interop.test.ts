@@ -244,5 +244,5 @@ describeOnBroker('Kafka', 'Kafka and others', (brokers) => {
         compression,
       )
     }
-  }, 60_000)
+  }, 120_000)
 })

@@ -29,7 +29,7 @@ export async function writeByJava(brokers: string, count: number, topics: Readon
 async function run(...args: readonly string[]): Promise<string> {
   if (!existsSync(jars)) fetchJars(jars)
   const program = join(import.meta.dirname, 'JavaClient.java')
-  const options = { maxBuffer: 100 * 1024 * 1024, timeout: 60_000 }
+  const options = { maxBuffer: 100 * 1024 * 1024, timeout: 120_000 }
   const { stdout } = await promisify(execFile)('java', ['-XX:TieredStopAtLevel=1', '-cp', join(jars, '*'), program, ...args], options)
   return stdout
 }

@@ -118,7 +118,7 @@ describeOnBroker('Kafka', 'a transform from topic to topic of Kafka', (brokers) 
     await publish(from, messagesFor(from, 1, 20))
     await eventually(() => assert.equal(ledger.count, 105))
     for (const lag of [() => first.lag(), () => second.lag(), () => connection.lag(logged.name, logged.name)])
-      await eventually(async () => assert.deepEqual(new Set((await lag()).map(({ messages }) => messages)), new Set([0])), 5_000)
+      await eventually(async () => assert.deepEqual(new Set((await lag()).map(({ messages }) => messages)), new Set([0])))
   })
 
   test('is refused where it is defined wrongly', async () => {

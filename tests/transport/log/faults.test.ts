@@ -105,7 +105,7 @@ describeOnPostgres('faults of the log transport on PostgreSQL', (url) => {
     onTestFinished(() => proxy.close())
     const through = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) })
     const direct = await connect(postgres(url, { schema, poolSize: 2 }))
-    const connection = await connect(postgres(through.href, { schema, poolSize: 2 }), { publishTimeoutMs: 300 })
+    const connection = await connect(postgres(through.href, { schema, poolSize: 2 }), { publishTimeoutMs: 1_500 })
     await connection.ensureTopic({ name: 't' })
     await publishAll(connection, 't', [message('before', { key: 'k' })])
 

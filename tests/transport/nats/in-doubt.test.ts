@@ -28,7 +28,9 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
         const { confirmedCount } = ledger
         await eventually(() => expect(ledger.confirmedCount).toBeGreaterThan(confirmedCount + 60))
         proxy.cut()
-        await eventually(() => expect(through.metrics.value('headwater_transport_disconnects_total', { transport: 'nats' })).toBe(cuts))
+        await eventually(() =>
+          expect(through.metrics.value('headwater_transport_disconnects_total', { transport: 'nats' })).toBeGreaterThanOrEqual(cuts),
+        )
       }
       enough.abort()
       await publishing
@@ -47,7 +49,7 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
 
     // No header of expectation would help: see publisher.ts. Consumers recognise it by its id, for as long as the inbox remembers.
     test('come once more when they arrive later than that', async () => {
-      const { late, direct, topic } = await arriveLate(1_500)
+      const { late, direct, topic } = await arriveLate(5_000)
       await late()
       expect(await storedIn(direct, topic)).toEqual({ k: ['0', '1', '0'], after: ['0'] })
     })
@@ -57,9 +59,9 @@ for (const broker of ['NATS JetStream', 'NATS JetStream 2.9'] as const)
       afterMs: number,
     ): Promise<{ readonly direct: Connected; readonly topic: string; readonly late: () => Promise<void> }> {
       const proxy = await startTcpProxy(server)
-      const times = { publishTimeoutMs: 400, duplicateWindowMs: afterMs === 0 ? 60_000 : 500 }
-      const direct = await connectBoth(address, times)
-      const through = await connectBoth(`127.0.0.1:${proxy.port}`, times)
+      const duplicateWindowMs = afterMs === 0 ? 60_000 : 4_000
+      const direct = await connectBoth(address, { publishTimeoutMs: 3_000, duplicateWindowMs })
+      const through = await connectBoth(`127.0.0.1:${proxy.port}`, { publishTimeoutMs: 400, duplicateWindowMs })
       const topic = direct.newName()
       await direct.connection.ensureTopic({ name: topic })
       proxy.blackhole()

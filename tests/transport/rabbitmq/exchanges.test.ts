@@ -201,7 +201,7 @@ describeOnBroker('RabbitMQ', 'exchanges and queues of RabbitMQ', (url) => {
     test('one that is full refuses: its messages wait for room, and fail when their time is over', async () => {
       const { topic, connection } = await connect(
         { queueArguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } },
-        { publishTimeoutMs: 800 },
+        { publishTimeoutMs: 2_000 },
       )
       await connection.ensureTopic({ name: topic })
       await connection.ensureGroup(topic, 'g', { at: 'end' })

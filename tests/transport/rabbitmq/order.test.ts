@@ -134,7 +134,7 @@ for (const priorities of [false, true])
 
     const inOrder = Array.from({ length: held }, (_, n) => n)
 
-    test('comes again in its order when its connection was lost, again and again', { timeout: 60_000 }, async () => {
+    test('comes again in its order when its connection was lost, again and again', { timeout: 120_000 }, async () => {
       const { proxy, url: address } = await proxied()
       const topic = await filled(await connect())
       const { runs } = await hold(await connect({ url: address }), topic)
@@ -148,7 +148,7 @@ for (const priorities of [false, true])
 
     test(
       'comes in its order to one who begins after several have died, of which some held a few messages only',
-      { timeout: 60_000 },
+      { timeout: 120_000 },
       async () => {
         const topic = await filled(await connect())
         for (const taken of [held, 5, 12, 3, held, 7]) await takeAndDie(`${topic}.g`, taken)
@@ -157,7 +157,7 @@ for (const priorities of [false, true])
       },
     )
 
-    test('comes in its order to one who begins when it has left', { timeout: 60_000 }, async () => {
+    test('comes in its order to one who begins when it has left', { timeout: 120_000 }, async () => {
       const connections = [await connect(), await connect()]
       const topic = await filled(connections[0]!)
       for (let round = 0; round < 20; round++) {
@@ -167,7 +167,7 @@ for (const priorities of [false, true])
       }
     })
 
-    test('is waited for by the next one, though the broker notices only later that the line is dead', { timeout: 60_000 }, async () => {
+    test('is waited for by the next one, though the broker notices only later that the line is dead', { timeout: 120_000 }, async () => {
       const { proxy, url: address } = await proxied()
       const topic = await filled(await connect())
       const cutOff = await hold(await connect({ url: address, heartbeatSec: 1 }), topic)

@@ -20,14 +20,16 @@ function conform(endpoint: string, options: SqsOptions): void {
   const client = rawClient(endpoint)
   afterAll(() => client.destroy())
 
+  // One message of a key a request: hundreds of them take a while where the service has little of a machine.
+  const patient = { ...options, publishTimeoutMs: 120_000 }
   const harness: TransportHarness = {
-    transport: sqs(near(endpoint, options)),
+    transport: sqs(near(endpoint, patient)),
     unreachable: sqs(near('http://127.0.0.1:1', options)),
     async interruptible() {
       const { hostname, port } = new URL(endpoint)
       const proxy = await startTcpProxy({ host: hostname, port: Number(port) })
       return {
-        transport: sqs(near(`http://127.0.0.1:${proxy.port}`, options)),
+        transport: sqs(near(`http://127.0.0.1:${proxy.port}`, patient)),
         cut: () => proxy.cut(),
         refuse: () => proxy.refuse(),
         accept: () => proxy.accept(),

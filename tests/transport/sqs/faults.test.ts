@@ -27,7 +27,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
   // nobody. So what is consumed across a kill is only looked through for losses; the order in which keys were sent shows where one asks after the other.
   test.concurrent(
     'a service that is killed under load, twice, loses nothing, and keeps the order in which each key was sent',
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async (context) => {
       await using server = await startOwnServer()
       const { connection, metrics } = await connectTo(context, server.endpoint)
@@ -43,7 +43,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
       for (let kills = 1; kills <= 2; kills++) {
         await Promise.all([more(consumed.ledger, 200), more(kept.ledger, 200)])
         await server.kill()
-        await eventually(() => expect(metrics.value('headwater_transport_disconnects_total', lost)).toBe(kills))
+        await eventually(() => expect(metrics.value('headwater_transport_disconnects_total', lost)).toBeGreaterThanOrEqual(kills))
         await server.start()
       }
       await Promise.all([more(consumed.ledger, 100), more(kept.ledger, 100)])
@@ -58,7 +58,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
 
   test.concurrent(
     'connections that are cut in mid-publish and mid-delivery lose nothing and keep the order of each key',
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async (context) => {
       const { hostname, port } = new URL(sharedEndpoint)
       await using proxy = await startTcpProxy({ host: hostname, port: Number(port) })
@@ -84,7 +84,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
 
   test.concurrent(
     'a network that swallows everything: unconfirmed in time, consumption given up, and all goes on when it is back',
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async (context) => {
       const { hostname, port } = new URL(sharedEndpoint)
       await using proxy = await startTcpProxy({ host: hostname, port: Number(port) })
@@ -128,7 +128,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
 
   test.concurrent(
     'consumers that are killed in the midst of their work lose nothing and keep the order of each key',
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async (context) => {
       const { connection } = await connectTo(context, sharedEndpoint)
       const topic = await newTopic(connection)
@@ -165,9 +165,9 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
   )
 
   test.concurrent('work that takes several times as long as a message is hidden is not given to others', async (context) => {
-    const { connection, metrics } = await connectTo(context, sharedEndpoint, { visibilityTimeoutSec: 2 })
+    const { connection, metrics } = await connectTo(context, sharedEndpoint, { visibilityTimeoutSec: 4 })
     const topic = await newTopic(connection)
-    const other = await connectTo(context, sharedEndpoint, { visibilityTimeoutSec: 2 })
+    const other = await connectTo(context, sharedEndpoint, { visibilityTimeoutSec: 4 })
     const seen: string[] = []
     const { promise: longWork, resolve: finish } = Promise.withResolvers<void>()
     await connection.subscribe({
@@ -192,7 +192,7 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
       },
     })
     // The other one asks once a second and gets what others do not hold.
-    const endsAtMs = performance.now() + 5_000
+    const endsAtMs = performance.now() + 9_000
     await eventually(() => expect(performance.now()).toBeGreaterThan(endsAtMs))
     expect(seen).toEqual(['first'])
     expect(metrics.value('headwater_transport_held', { transport: 'sqs', topic, group: 'group' })).toBe(1)

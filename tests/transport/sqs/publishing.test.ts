@@ -132,7 +132,7 @@ test('a request that is refused as a whole holds up only the key that is to blam
 })
 
 test('what is not answered in time is said to be unconfirmed, nothing behind it of its key is sent, and the key goes on afterwards', async () => {
-  const { service, connection } = await start({ publishTimeoutMs: 200 })
+  const { service, connection } = await start({ publishTimeoutMs: 1_000 })
   const { promise: answered, resolve: answer } = Promise.withResolvers<Failures>()
   service.answer = (_, entries) => (idOf(entries, 'a0') === undefined ? [] : answered)
   const late = connection.publish(topic, [message('a0'), message('b0')])

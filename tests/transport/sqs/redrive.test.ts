@@ -83,7 +83,7 @@ describeOnBroker('ElasticMQ', 'moving back what SQS has put aside', (endpoint) =
   })
 
   test('can be done slowly, one move at a time, and be stopped', async () => {
-    const { topic, dead } = await putAside(endpoint, 8)
+    const { topic, dead } = await putAside(endpoint, 15)
     await dead.moveBack(topic, group, { perSecond: 1 })
     await eventually(async () => expect(await dead.moves(topic, group)).toMatchObject([{ state: 'running' }]))
     await expect(dead.moveBack(topic, group)).rejects.toMatchObject({ code: 'transport-unavailable' })

@@ -111,7 +111,7 @@ describeOnPostgres('publishing from a transaction of the user', (url) => {
     const sequencer = shop.sequence()
     await eventually(async () => expect(await shop.log()).toContain('last'))
     expect(await shop.log()).toEqual(['this-1', 'this-2', 'last'])
-    expect(sequencer.status).toMatchObject({ state: 'running', moved: 3, failure: undefined })
+    await eventually(() => expect(sequencer.status).toMatchObject({ state: 'running', moved: 3, failure: undefined }))
   })
 
   test('counts once what is published again under the same id, and does not lose its neighbours', async () => {
