@@ -47,7 +47,7 @@ export interface CheckpointWriterParts {
 /** Effects are committed at once. So long may a checkpoint wait that moved past messages without any, and past what was not for this processor. */
 const withoutEffectsMs = 10
 const idleMs = 200
-/** Where a commit takes long, the next one without effects waits so many times as long: nobody's work should stand still for the sake of checkpoints. */
+/** Where commits take long, one for a checkpoint alone waits so many times as long: work must not stand still for the sake of checkpoints. */
 const pausePerCommit = 20
 /** Of one commit. */
 const maxBytes = 4 * 1024 * 1024
@@ -85,7 +85,7 @@ export class CheckpointWriter {
   #committing: Promise<void> | undefined
   #flushing: Promise<boolean> | undefined
   #isClosed = false
-  #withoutEffectsMs = withoutEffectsMs
+  #pauseMs = withoutEffectsMs
 
   constructor(parts: CheckpointWriterParts) {
     this.#parts = parts
@@ -114,10 +114,10 @@ export class CheckpointWriter {
     this.#pendingBytes += bytes
     this.#effects.push(effect)
     if (effect.event) this.#finished++
-    this.#changed(effect.append || effect.documents || effect.isRemembered ? 0 : this.#withoutEffectsMs)
+    this.#changed(effect.append || effect.documents || effect.isRemembered ? 0 : withoutEffectsMs)
   }
 
-  finishedWithoutEffect(count = 1, withinMs: number = this.#withoutEffectsMs): void {
+  finishedWithoutEffect(count = 1, withinMs: number = this.#pauseMs): void {
     this.#finished += count
     this.#changed(withinMs)
   }
@@ -187,7 +187,7 @@ export class CheckpointWriter {
     } finally {
       this.#committing = undefined
       const tookMs = store.environment.clock.now() - beganMs
-      this.#withoutEffectsMs = Math.min(idleMs, Math.max(withoutEffectsMs, pausePerCommit * tookMs))
+      this.#pauseMs = Math.min(idleMs, Math.max(withoutEffectsMs, pausePerCommit * tookMs))
     }
     if (this.#due && !this.#isClosed) this.#await(this.#due)
   }
