@@ -48,7 +48,7 @@ export interface CheckpointWriterParts {
 const withoutEffectsMs = 10
 const idleMs = 200
 /** Where commits take long, one for a checkpoint alone waits so many times as long: work must not stand still for the sake of checkpoints. */
-const pausePerCommit = 20
+const pausePerCommit = 50
 /** Of one commit. */
 const maxBytes = 4 * 1024 * 1024
 
