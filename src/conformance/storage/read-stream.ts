@@ -106,8 +106,8 @@ export const readStream: BehaviourGroup = {
       assertRecorded(await driver.readLog({ after: 0, limit: 10, types: ['Led', 'Other'] }), expected)
       assertRecorded(await driver.readLog({ after: 0, limit: 10, query: { items: [{ streams: ['order:1'] }] } }), expected)
       assertRecorded(await driver.findEvents(given), expected)
-      const { events } = await driver.loadStream({ stream: 'order:1', snapshot: { aggregate: 'order', schemaVersion: 1 }, limit: 10 })
-      assertRecorded(events, expected)
+      const loaded = await driver.loadStream({ stream: 'order:1', snapshot: { aggregate: 'order', schemaVersion: 1 }, limit: 10 })
+      assertRecorded(loaded.events, expected)
     },
   },
 }
