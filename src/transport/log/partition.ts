@@ -56,11 +56,12 @@ export class LogPartition implements Partition {
     let limit = Math.min(maxMessages, firstPage)
     let ahead: Promise<readonly RecordedEvent[]> | undefined
     let failures = 0
+    let woken = 0
     while (!this.revoked.aborted) {
-      const woken = this.#wakeUp.count
       let page: readonly RecordedEvent[] = []
       try {
         if (head === undefined || head <= position) {
+          woken = this.#wakeUp.count
           const log = await this.#store.log()
           if (head === undefined) this.#checkRange(after, log)
           head = log.head
