@@ -47,6 +47,8 @@ export interface CheckpointWriterParts {
 /** Effects are committed at once. So long may a checkpoint wait that moved past messages without any, and past what was not for this processor. */
 const withoutEffectsMs = 10
 const idleMs = 200
+/** Where commits take long, one for a checkpoint alone waits so many times as long: work must not stand still for the sake of checkpoints. */
+const pausePerCommit = 50
 /** Of one commit. */
 const maxBytes = 4 * 1024 * 1024
 
@@ -83,6 +85,7 @@ export class CheckpointWriter {
   #committing: Promise<void> | undefined
   #flushing: Promise<boolean> | undefined
   #isClosed = false
+  #pauseMs = withoutEffectsMs
 
   constructor(parts: CheckpointWriterParts) {
     this.#parts = parts
@@ -114,7 +117,7 @@ export class CheckpointWriter {
     this.#changed(effect.append || effect.documents || effect.isRemembered ? 0 : withoutEffectsMs)
   }
 
-  finishedWithoutEffect(count = 1, withinMs: number = withoutEffectsMs): void {
+  finishedWithoutEffect(count = 1, withinMs: number = this.#pauseMs): void {
     this.#finished += count
     this.#changed(withinMs)
   }
@@ -169,7 +172,8 @@ export class CheckpointWriter {
     this.#fill()
     const batches = this.#full
     this.#full = []
-    const { onCommitted, onFailed } = this.#parts
+    const { onCommitted, onFailed, store } = this.#parts
+    const beganMs = store.environment.clock.now()
     try {
       for (const batch of batches) {
         await this.#commitWithout(undefined, batch)
@@ -182,6 +186,8 @@ export class CheckpointWriter {
       onFailed(error)
     } finally {
       this.#committing = undefined
+      const tookMs = store.environment.clock.now() - beganMs
+      this.#pauseMs = Math.min(idleMs, Math.max(withoutEffectsMs, pausePerCommit * tookMs))
     }
     if (this.#due && !this.#isClosed) this.#await(this.#due)
   }

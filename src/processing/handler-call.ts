@@ -1,5 +1,5 @@
 import type { AnyCommand } from '../message/command.ts'
-import { onBehalfOf } from '../message/context.ts'
+import { MessagePlace } from '../message/context.ts'
 import { InvalidDefinitionError } from '../message/errors.ts'
 import type { AnyEvent, NewEvent, RecordedEvent } from '../message/event.ts'
 import { uuidFrom } from '../message/id.ts'
@@ -23,6 +23,7 @@ export class HandlerCaller {
   readonly #sendCommand: SendCommand
   readonly #definitions: Readonly<Record<string, AnyEvent>>
   readonly #reader: string
+  readonly #place = new MessagePlace()
 
   constructor(handler: AnyHandler, store: EventStore, sendCommand: SendCommand) {
     this.handler = handler
@@ -37,7 +38,7 @@ export class HandlerCaller {
   call(stored: RecordedEvent, attempt: number): HandlerCall {
     const event = decodeEvent(this.#definitions, stored, this.#reader)
     const call = new HandlerCall(this.handler, event, attempt, this.#store, this.#sendCommand)
-    call.begin()
+    call.begin(this.#place)
     return call
   }
 }
@@ -66,10 +67,10 @@ export class HandlerCall {
     this.#sendCommand = sendCommand
   }
 
-  begin(): void {
+  begin(place: MessagePlace): void {
     const handle = this.#handler.handle as (event: RecordedEvent, context: HandlerCall) => void | Promise<void>
     const { correlationId, id } = this.#event
-    const returned: unknown = onBehalfOf({ correlationId, causationId: id }, handle, this.#event, this)
+    const returned: unknown = place.run({ correlationId, causationId: id }, handle, this.#event, this)
     this.pending = isThenable(returned) ? Promise.resolve(returned) : undefined
   }
 

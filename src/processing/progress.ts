@@ -3,8 +3,10 @@
  * begun in ascending order.
  */
 export class Progress {
-  /** Begun and not finished, in ascending order. */
+  /** Begun and not finished, in ascending order; without `#latest`. */
   readonly #open = new Set<number>()
+  /** The last one that was begun, while it is not finished: most are finished before the next one is begun, and need not be collected. */
+  #latest: number | undefined
   /** What an earlier process had finished above the position from which this one begins. */
   readonly #earlier: Earlier
   /** Everything up to here was begun, or is for somebody else. */
@@ -20,13 +22,13 @@ export class Progress {
 
   /** How many are begun and not finished. */
   get openCount(): number {
-    return this.#open.size
+    return this.#latest === undefined ? this.#open.size : this.#open.size + 1
   }
 
   /** Up to here everything is finished. */
   get position(): number {
-    const oldest = this.#open.values().next()
-    return oldest.done ? this.#through : oldest.value - 1
+    const [oldest = this.#latest] = this.#open
+    return oldest === undefined ? this.#through : oldest - 1
   }
 
   /** What must be known beside the position; undefined when it says everything. */
@@ -37,6 +39,7 @@ export class Progress {
     if (through <= position) return undefined
     const open: number[] = []
     for (const one of this.#open) if (one < through) open.push(one - position)
+    if (this.#latest !== undefined && this.#latest < through) open.push(this.#latest - position)
     if (this.#earlier.through > this.#through) for (const one of this.#earlier.open) if (one > this.#through) open.push(one - position)
     return { through, open }
   }
@@ -47,19 +50,21 @@ export class Progress {
   }
 
   begin(position: number): void {
-    this.#open.add(position)
+    if (this.#latest !== undefined) this.#open.add(this.#latest)
+    this.#latest = position
     this.#through = position
   }
 
   finish(position: number): void {
-    this.#open.delete(position)
+    if (position === this.#latest) this.#latest = undefined
+    else this.#open.delete(position)
     if (position > this.#highestFinished) this.#highestFinished = position
   }
 
   /** Everything up to here was begun, or needs nothing. */
   pass(position: number): void {
     if (position > this.#through) this.#through = position
-    if (position > this.#highestFinished && this.#open.size === 0) this.#highestFinished = position
+    if (position > this.#highestFinished && this.openCount === 0) this.#highestFinished = position
   }
 }
 

@@ -89,5 +89,25 @@ export const readStream: BehaviourGroup = {
         assert.deepEqual({ ...read[1]!.metadata }, {})
       }
     },
+
+    async 'correlation and causation come back, whether or not they are ids that are there already'({ driver }) {
+      const others = [
+        {},
+        { correlationId: 'command', causationId: 'command' },
+        { correlationId: 'started', causationId: 'led' },
+        { id: 'self-1', correlationId: 'started', causationId: 'self-1' },
+        { id: 'self-2', correlationId: 'self-2', causationId: 'led' },
+      ]
+      const given = others.map((one) => event({ ...one, type: 'Led' }))
+      await mustCommit(driver, appending('order:1', 'any', given))
+      const expected = given.map((one, index) => recorded(one, { stream: 'order:1', version: index + 1, position: index + 1 }))
+      assertRecorded(await driver.readStream({ stream: 'order:1', direction: 'forwards', limit: 10 }), expected)
+      assertRecorded(await driver.readLog({ after: 0, limit: 10 }), expected)
+      assertRecorded(await driver.readLog({ after: 0, limit: 10, types: ['Led', 'Other'] }), expected)
+      assertRecorded(await driver.readLog({ after: 0, limit: 10, query: { items: [{ streams: ['order:1'] }] } }), expected)
+      assertRecorded(await driver.findEvents(given), expected)
+      const loaded = await driver.loadStream({ stream: 'order:1', snapshot: { aggregate: 'order', schemaVersion: 1 }, limit: 10 })
+      assertRecorded(loaded.events, expected)
+    },
   },
 }

@@ -1,7 +1,7 @@
 import type { LogFilter, LogRange } from '../port.ts'
 import type { EventQuery, EventQueryItem } from '../write-set.ts'
 import type { Value } from './pool.ts'
-import { eventColumns, eventColumnsOf } from './rows.ts'
+import { eventColumnsOf } from './rows.ts'
 import { Values } from './values.ts'
 
 /** With more types than these, a processor reads most of the log anyway, and scans it. */
@@ -53,7 +53,7 @@ export function logQuery(schema: string, range: LogRange): { readonly text: stri
       return `(SELECT ${eventColumnsOf('e')} FROM ${events} e WHERE ${where} ORDER BY e.position ${limit})`
     })
     return {
-      text: `SELECT ${eventColumns} FROM (${branches.join(' UNION ALL ')}) AS merged ORDER BY position ${limit}`,
+      text: `SELECT * FROM (${branches.join(' UNION ALL ')}) AS merged ORDER BY position ${limit}`,
       values: values.all,
     }
   }

@@ -4,7 +4,7 @@ import type { MessageIdentity } from '../write-set.ts'
 import type { Database, Statement } from './database.ts'
 import { textArray } from './literal.ts'
 import { isCategory, logQuery, selectsNothing } from './log-query.ts'
-import { eventColumns, eventColumnsOf, readEvents } from './rows.ts'
+import { eventColumnsOf, readEvents } from './rows.ts'
 
 /** Reads events and what belongs to them. Each method is one round trip. */
 export class Reader {
@@ -96,7 +96,7 @@ function statementsOf(schema: string) {
     readStreamUntil: { forwards: readStream(events, '', '$5'), backwards: readStream(events, 'DESC', '$5') },
     readLog: {
       name: 'headwater_read_log',
-      text: `SELECT ${eventColumns} FROM ${events} WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3`,
+      text: `SELECT ${eventColumnsOf('e')} FROM ${events} e WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3`,
     },
     findEvents: {
       name: 'headwater_find_events',
@@ -114,7 +114,7 @@ function statementsOf(schema: string) {
           NULL AS id, NULL AS source, NULL AS correlation_id, NULL AS causation_id, NULL::json AS metadata, NULL::json AS tags, state AS data
         FROM snapshot
         UNION ALL (
-          SELECT ${eventColumns} FROM ${events} WHERE stream = $1 AND version > coalesce((SELECT version FROM snapshot), 0)
+          SELECT ${eventColumnsOf('e')} FROM ${events} e WHERE stream = $1 AND version > coalesce((SELECT version FROM snapshot), 0)
           ORDER BY version LIMIT $4
         )
         ORDER BY version`,
@@ -139,7 +139,7 @@ function statementsOf(schema: string) {
 function readStream(events: string, direction: '' | 'DESC', untilMs?: '$5'): Statement {
   return {
     name: `headwater_read_stream${direction && '_backwards'}${untilMs ? '_until' : ''}`,
-    text: `SELECT ${eventColumns} FROM ${events} WHERE stream = $1 AND version >= $2 AND version <= $3
+    text: `SELECT ${eventColumnsOf('e')} FROM ${events} e WHERE stream = $1 AND version >= $2 AND version <= $3
       ${untilMs ? `AND time_ms <= ${untilMs}` : ''} ORDER BY version ${direction} LIMIT $4`,
   }
 }

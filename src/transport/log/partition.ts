@@ -2,6 +2,7 @@ import { describeError } from '../../observability/log.ts'
 import { backoffMs } from '../../storage/backoff.ts'
 import { FencedError } from '../../storage/errors.ts'
 import type { EventStore } from '../../storage/event-store.ts'
+import type { LogState } from '../../storage/port.ts'
 import type { RecordedEvent } from '../../message/event.ts'
 import { OffsetOutOfRangeError } from '../errors.ts'
 import type { Partition, ReceivedMessage } from '../port.ts'
@@ -51,17 +52,25 @@ export class LogPartition implements Partition {
   async *read(after: number = this.#options.startAfter): AsyncGenerator<readonly ReceivedMessage[]> {
     const { maxMessages, maxBytes } = this.#options
     let position = after
+    let head: number | undefined
     let limit = Math.min(maxMessages, firstPage)
-    let checked = false
+    let ahead: Promise<readonly RecordedEvent[]> | undefined
     let failures = 0
+    let woken = 0
     while (!this.revoked.aborted) {
-      const woken = this.#wakeUp.count
-      let page: readonly RecordedEvent[]
+      let page: readonly RecordedEvent[] = []
       try {
-        const { head, firstPosition } = await this.#store.log()
-        if (!checked) this.#checkRange(after, head, firstPosition)
-        checked = true
-        page = head > position ? await this.#store.driver.readLog({ after: position, upTo: head, limit, categories: [this.topic] }) : []
+        if (head === undefined || head <= position) {
+          woken = this.#wakeUp.count
+          const log = await this.#store.log()
+          if (head === undefined) this.#checkRange(after, log)
+          head = log.head
+        }
+        if (head > position) {
+          const reading = ahead ?? this.#page(position, head, limit)
+          ahead = undefined
+          page = await reading
+        }
         // The rest of the log belongs to other topics, and is not looked through again.
         position = page.length === limit ? page.at(-1)!.position : Math.max(head, position)
         failures = 0
@@ -77,13 +86,24 @@ export class LogPartition implements Partition {
       }
       const messages = page.map((event) => fromEvent(this.topic, event))
       limit = nextLimit(messages, Math.min(maxMessages, 4 * limit), maxBytes)
-      for (const batch of batchesOf(messages, maxBytes)) {
+      const batches = batchesOf(messages, maxBytes)
+      for (const [index, batch] of batches.entries()) {
         if (this.revoked.aborted) return
+        // One page ahead, while there are no others that were not asked for.
+        if (index === batches.length - 1 && head > position) {
+          ahead = this.#page(position, head, limit)
+          // Whoever stops reading leaves it behind; its failure must not end the process.
+          ahead.catch(() => undefined)
+        }
         const { topic, group } = this.#options
         this.#store.environment.metrics.count('headwater_transport_received_total', batch.length, { transport: 'log', topic, group })
         yield batch
       }
     }
+  }
+
+  #page(after: number, upTo: number, limit: number): Promise<readonly RecordedEvent[]> {
+    return this.#store.driver.readLog({ after, upTo, limit, categories: [this.topic] })
   }
 
   /** Notes how far the group is, for `lag`, soon. */
@@ -118,7 +138,7 @@ export class LogPartition implements Partition {
     this.#saving = undefined
   }
 
-  #checkRange(after: number, head: number, firstPosition: number): void {
+  #checkRange(after: number, { head, firstPosition }: LogState): void {
     if (after > head)
       throw new OffsetOutOfRangeError(
         `the log ends at ${head}, before the checkpoint ${after} of ${this.topic}: it is not the log that it was`,
@@ -136,17 +156,16 @@ function nextLimit(messages: readonly ReceivedMessage[], atMost: number, maxByte
   return Math.max(1, Math.min(atMost, Math.floor(maxBytes / largest)))
 }
 
-function* batchesOf(messages: readonly ReceivedMessage[], maxBytes: number): Generator<readonly ReceivedMessage[]> {
-  let batch: ReceivedMessage[] = []
-  let bytes = 0
+function batchesOf(messages: readonly ReceivedMessage[], maxBytes: number): readonly (readonly ReceivedMessage[])[] {
+  const batches: ReceivedMessage[][] = []
+  let bytes = Infinity
   for (const message of messages) {
-    if (batch.length > 0 && bytes + message.body.length > maxBytes) {
-      yield batch
-      batch = []
-      bytes = 0
-    }
-    batch.push(message)
     bytes += message.body.length
+    if (bytes > maxBytes) {
+      batches.push([])
+      bytes = message.body.length
+    }
+    batches.at(-1)!.push(message)
   }
-  yield batch
+  return batches
 }

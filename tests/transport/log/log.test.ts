@@ -168,6 +168,33 @@ describeOnEveryStore('the log transport', (fresh) => {
     }
   })
 
+  test('what is published while a page is dealt with is noticed, also when nothing else is left of what was read ahead', async () => {
+    const connection = await connect(await fresh(), { pollMs: 3_600_000 })
+    for (const name of ['t', 'other']) await connection.ensureTopic({ name })
+    await publishAll(
+      connection,
+      't',
+      Array.from({ length: 10 }, (_, n) => message(`${n}`)),
+    )
+    await publishAll(connection, 'other', [message('behind them')])
+    const received: (readonly string[])[] = []
+    await connection.subscribe({
+      topic: 't',
+      group: 'g',
+      startAt: { at: 'beginning' },
+      maxMessages: 10,
+      maxBytes: 1024 * 1024,
+      releaseTimeoutMs: 500,
+      async run(partition) {
+        for await (const batch of partition.read()) {
+          if (received.length === 0) await publishAll(connection, 't', [message('late')])
+          received.push(textsOf(batch))
+        }
+      },
+    })
+    await eventually(() => expect(received).toEqual([expect.objectContaining({ length: 10 }), ['late']]))
+  })
+
   test('a topic whose owner is gone without a word is taken over when the lease has expired, and not before', async () => {
     const storage = await fresh()
     const connection = await connect(storage)
