@@ -2,10 +2,11 @@ import { uuidv7 } from '../message/id.ts'
 import { ResetRefusedError } from '../processing/errors.ts'
 import type { AnyHandler } from '../processing/handler.ts'
 import { prepareDeadLetters, writeAction } from '../processing/operator-action.ts'
-import type { ResetPlace } from '../processing/reset.ts'
-import { resetOnLog, resetOnTopic } from '../processing/reset.ts'
+import type { PlannedReset, ResetPlace } from '../processing/reset.ts'
+import { carryOutResets, planResetOnLog, planResetOnTopic } from '../processing/reset.ts'
 import { shardNames } from '../processing/sharded-processor.ts'
 import type { StartPosition } from '../processing/start-position.ts'
+import { TakenProcessors } from '../processing/taken-processors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { TransportConnection } from '../transport/port.ts'
 import { groupOf, processorOf, sourcesOf, stagesOf, topicProcessorOf } from './messaging.ts'
@@ -50,15 +51,17 @@ export async function resetHandler(parts: ResetParts, name: string, to: StartPos
   if (options.topic !== undefined && wanted.length === 0)
     throw new ResetRefusedError(`${handler.name} gets nothing from a topic ${options.topic}`)
   const { replay = false } = options
-  const places: ResetPlace[] = []
+  await using taken = new TakenProcessors(store)
+  const planned: PlannedReset[] = []
   for (const topic of wanted) {
     const [, ...tiers] = stagesOf(service, handler, topic)
     const retries = tiers.map((stage) => topicProcessorOf(handler, stage.topic))
     const consumer = { name: topicProcessorOf(handler, topic), group: groupOf(service, handler), topic, retries }
-    places.push(...(await resetOnTopic(store, connection!, consumer, to, { replay })))
+    planned.push(await planResetOnTopic(store, taken, connection!, consumer, to))
   }
   if (ownTypes.length > 0 && options.topic === undefined)
-    places.push(...(await resetOnLog(store, shardNames(processorOf(handler), handler.shards), to, { replay })))
+    planned.push(await planResetOnLog(store, taken, shardNames(processorOf(handler), handler.shards), to, { replay }))
+  const places = await carryOutResets(taken, planned, { replay })
   await record(store, handler, to, places, options)
   return { handler: handler.name, replay, places }
 }
