@@ -26,8 +26,9 @@ export interface SqsOptions {
    */
   readonly batchSameKey?: boolean
   /**
-   * How long a request waits for messages, 0 to 20. A longer time costs fewer requests; but SQS does not notice that the process behind one has ended, and what is sent until its
-   * time is over may be given to it, and comes to others only when the time of `visibilityTimeoutSec` is over: a third of it where little had come. A key stays in order. Default: 5.
+   * How long a request waits for messages, 0 to 20. A longer time costs fewer requests; but SQS does not notice that the process behind one has ended: what is sent until
+   * its time is over may be given to it, and comes to others, its key still in order, when the time of `visibilityTimeoutSec` is over; where little had come, a third of that,
+   * but not below five seconds. Default: 5.
    */
   readonly waitTimeSec?: number
   /**

@@ -15,6 +15,9 @@ const maxPolls = 10
 /** How long, at the end, answers are waited for: those with messages come sooner. */
 const lastAnswersMs = 1_000
 
+/** Not less where there is a choice: a process that stands still for a moment must not lose what it has just got. */
+const leastHiddenSec = 5
+
 /** Messages that wait to be read. Each of them has to be kept hidden, which is wasted on more than the next moment's work. */
 const maxUnread = maxPolls * maxEntries
 
@@ -123,12 +126,13 @@ export class Receiver {
   }
 
   /**
-   * While little comes, less than otherwise, which is prolonged for what is still held when the keeper looks: should this process end, its request may be left at the service for
-   * some time, and what is given to it then is away for so long.
+   * While little comes, less than otherwise; it is prolonged for what is still held when the keeper looks. Should this process end, its request may be left at the service
+   * for some time, and what is given to it then is away for so long.
    */
   #hiddenSec(): number {
     const { visibilityTimeoutSec } = this.#settings
-    return this.#wantedPolls > 1 ? visibilityTimeoutSec : Math.ceil(visibilityTimeoutSec / 3)
+    if (this.#wantedPolls > 1) return visibilityTimeoutSec
+    return Math.min(visibilityTimeoutSec, Math.max(leastHiddenSec, Math.ceil(visibilityTimeoutSec / 3)))
   }
 
   async #receive(count: number, hiddenSec: number): Promise<readonly Message[]> {
