@@ -1,7 +1,6 @@
-import { uuidv7 } from '../message/id.ts'
 import { ResetRefusedError } from '../processing/errors.ts'
 import type { AnyHandler } from '../processing/handler.ts'
-import { prepareDeadLetters, writeAction } from '../processing/operator-action.ts'
+import { recordAction } from '../processing/operator-action.ts'
 import type { PlannedReset, ResetPlace } from '../processing/reset.ts'
 import { carryOutResets, planResetOnLog, planResetOnTopic } from '../processing/reset.ts'
 import { shardNames } from '../processing/sharded-processor.ts'
@@ -89,14 +88,9 @@ async function record(
   places: readonly ResetPlace[],
   { by, reason = '', replay = false }: ResetOptions,
 ): Promise<void> {
-  const nowMs = store.environment.clock.now()
-  const at = new Date(nowMs).toISOString()
   const moves = places.slice(0, 20).map(({ processor, from, to: position }) => `${processor} ${from ?? '?'} → ${position ?? '?'}`)
   const outcome = `to ${describeStart(to)}${replay ? ', as a replay' : ''}: ${moves.join(', ')}${places.length > moves.length ? ', …' : ''}`
-  const processor = processorOf(handler)
-  const asked = { kind: 'reset', processor, letter: processor, by, reason, requestedAt: at } as const
-  await prepareDeadLetters(store)
-  await store.commit({ appends: [], documents: [writeAction({ ...asked, id: uuidv7(nowMs), state: 'done', outcome, doneAt: at })] })
+  await recordAction(store, { kind: 'reset', processor: processorOf(handler), by, reason, outcome })
 }
 
 export function describeStart(start: StartPosition): string {
