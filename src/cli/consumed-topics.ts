@@ -11,9 +11,12 @@ export function topicsOf(
   const all = consumedTopics(service)
   const found = all.filter((one) => (handler === undefined || one.handler === handler) && (topic === undefined || one.topic === topic))
   if (found.length > 0) return found
-  const what = [...(handler === undefined ? [] : [`a handler ${handler}`]), ...(topic === undefined ? [] : [`a topic ${topic}`])].join(
-    ' on ',
+  if (all.length === 0)
+    throw new NotFoundError(`the service ${service.name} gets nothing from topics: its handlers follow the log, see headwater projections`)
+  const wanted = [...(handler === undefined ? [] : [`handler ${handler}`]), ...(topic === undefined ? [] : [`topic ${topic}`])].join(
+    ' on the ',
   )
-  const known = all.map((one) => `${one.handler} on ${one.topic}`).join(', ') || 'none'
-  throw new NotFoundError(`the service ${service.name} gets nothing from topics by ${what || 'any handler'}; it has: ${known}`)
+  throw new NotFoundError(
+    `the service ${service.name} has no ${wanted}; it has: ${all.map((one) => `${one.handler} on ${one.topic}`).join(', ')}`,
+  )
 }

@@ -45,9 +45,18 @@ describe('how much a broker still has', () => {
     expect(none).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('exports no `transport`') })
   })
 
+  test('is not asked of a service that follows the log alone', async () => {
+    const ended = await runCli(['lag', ...configOf('things')])
+    expect(ended).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('gets nothing from topics: its handlers follow the log') })
+  })
+
   test('is not known while the broker does not answer, which is said with the exit code for that', async () => {
     const { exitCode, stderr, stdout } = await runCli(['lag', ...configOf('sqs')])
     expect({ exitCode, stdout }).toEqual({ exitCode: 3, stdout: '' })
+    const storage = await freshSqliteFile()
+    await runCli(['migrate', '--storage', storage])
+    const doctor = await runCli(['doctor', ...configOf('sqs'), '--storage', storage])
+    expect(doctor).toMatchObject({ exitCode: 1, stdout: expect.stringMatching(/✗ broker: .*\[transport-unavailable\]/) })
     expect(stderr).toMatch(/^headwater: http:\/\/127\.0\.0\.1:1 cannot be used: .* \[transport-unavailable\]\n$/)
   })
 })
@@ -69,15 +78,17 @@ describeOnBroker('ElasticMQ', 'what SQS has put aside', (endpoint) => {
     const storage = await freshSqliteFile()
     await runCli(['migrate', '--storage', storage])
     const topic = `cli-${randomUUID()}`
-    const operate = (...args: string[]) =>
-      runCli(['dead-letters', ...args, ...configOf('sqs'), '--storage', storage], {
-        env: { POST_SQS: endpoint, POST_TOPIC: topic, POST_REDRIVE: 'yes' },
-      })
+    const env = { POST_SQS: endpoint, POST_TOPIC: topic, POST_REDRIVE: 'yes' }
+    const operate = (...args: string[]) => runCli(['dead-letters', ...args, ...configOf('sqs'), '--storage', storage], { env })
     await putAside(endpoint, topic, 2)
     const listed = async () => jsonLines((await operate('broker', '--json')).stdout)
     const row = { handler: 'reader', processor: `handler:reader@${topic}`, topic, group: 'post.reader', messages: 2, lastMove: null }
     await eventually(async () => expect(await listed()).toEqual([row]))
     const { stdout } = await operate('broker')
+    const doctor = await runCli(['doctor', ...configOf('sqs'), '--storage', storage], { env })
+    expect(doctor.stdout).toMatch(
+      /✓ broker: sqs, reachable\n! handler:reader@cli-\S+: the broker itself has put 2 messages aside\n +→ .*move-back reader\n/,
+    )
     expect(stdout).toMatch(/^handler +topic +put aside +last move back\nreader +cli-\S+ +2\n$/)
 
     expect(await operate('move-back', 'raeder')).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`reader on ${topic}`) })

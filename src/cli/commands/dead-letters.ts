@@ -12,6 +12,7 @@ import { addShow } from './dead-letters-show.ts'
 export function addDeadLetters(program: Command): void {
   const deadLetters = program
     .command('dead-letters')
+    .helpCommand(false)
     .summary('look at messages that could not be handled, mend them, try them again')
     .description(
       'Works on the messages that handlers could not handle, and on those that wait behind them. Changes are asked for here and done by the process that ' +
