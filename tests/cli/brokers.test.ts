@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import type { AddressInfo, Socket } from 'node:net'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { OperatorAction } from '../../src/processing/operator-action.ts'
@@ -43,6 +46,21 @@ describe('how much a broker still has', () => {
     expect(await lag('--group', 'audit')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--topic') })
     const none = await runCli(['lag', ...configOf('topics')])
     expect(none).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('exports no `transport`') })
+  })
+
+  test('is not waited for when the broker takes connections and says nothing', { timeout: 60_000 }, async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void silent.close())
+    const sockets = new Set<Socket>()
+    silent.on('connection', (socket) => sockets.add(socket))
+    onTestFinished(() => sockets.forEach((socket) => socket.destroy()))
+    await once(silent, 'listening')
+    const NATS_URL = `nats://127.0.0.1:${(silent.address() as AddressInfo).port}`
+    const { exitCode, stderr } = await runCli(['lag', '--group', 'g', '--topic', 't', ...configOf('nats')], { env: { NATS_URL } })
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 3,
+      stderr: `headwater: NATS cannot be reached at ${NATS_URL} [transport-unavailable]\n`,
+    })
   })
 
   test('is not asked of a service that follows the log alone', async () => {

@@ -101,11 +101,13 @@ export class SqsClient {
   }
 
   async #call<T>(send: (options: { abortSignal: AbortSignal }) => Promise<T>, timeoutMs = answerTimeoutMs): Promise<T> {
+    const abortSignal = AbortSignal.timeout(timeoutMs)
     try {
-      const output = await send({ abortSignal: AbortSignal.timeout(timeoutMs) })
+      const output = await send({ abortSignal })
       this.#noteReachable(true)
       return output
-    } catch (error) {
+    } catch (thrown) {
+      const error = abortSignal.aborted ? new Error(`no answer within ${timeoutMs} ms`, { cause: thrown }) : thrown
       this.#noteReachable(!isUnanswered(error), error)
       throw error
     }
