@@ -8,7 +8,7 @@ export const exitCodes = {
   failed: 1,
   /** The command line itself is wrong, or lacks something. Nothing was done. */
   usage: 2,
-  /** The store does not answer, does not exist, or does not fit this program. */
+  /** The store, or the broker, does not answer, does not exist, or does not fit this program. */
   store: 3,
   /** What another process has to do was asked for and is on record, and that process has not done it so far. */
   asked: 4,
@@ -30,7 +30,16 @@ export class NotFoundError extends HeadwaterError {
   readonly code = 'not-found'
 }
 
-const storeCodes = new Set(['store-unavailable', 'unsupported-store', 'missing-package', 'storage', 'store-closed', 'log-gap'])
+const storeCodes = new Set([
+  'store-unavailable',
+  'unsupported-store',
+  'missing-package',
+  'storage',
+  'store-closed',
+  'log-gap',
+  'transport-unavailable',
+  'unsupported-broker',
+])
 
 export function exitCodeOf(error: unknown): ExitCode {
   // The parser's own: it has printed help or a message already.

@@ -12,12 +12,17 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
+/** More than what was printed needs to be read. */
+const lingerMs = 1_000
+
 const program = createProgram(readManifest().version)
 try {
   await program.parseAsync()
 } catch (error) {
   if (!isHelp(error)) printError(error, program.opts<GlobalOptions>())
   process.exitCode = exitCodeOf(error)
+  // A client library may leave a connection to a silent server behind (that of NATS does), which would keep this process for as long as the server likes.
+  setTimeout(() => process.exit(), lingerMs).unref()
 }
 
 /** Help and the version were asked for, or shown because no command was given. */

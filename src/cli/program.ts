@@ -5,6 +5,7 @@ import { addExport } from './commands/export.ts'
 import { addHandler } from './commands/handler.ts'
 import { addImport } from './commands/import.ts'
 import { addInit } from './commands/init.ts'
+import { addLag } from './commands/lag.ts'
 import { addLog } from './commands/log.ts'
 import { addMigrate } from './commands/migrate.ts'
 import { addProjection } from './commands/projection.ts'
@@ -17,7 +18,7 @@ Exit codes:
   0    done
   1    what was asked for failed, or is not as it should be
   2    the command line is wrong or lacks something; nothing was done
-  3    the store does not answer, does not exist or does not fit this program
+  3    the store or the broker does not answer, does not exist or does not fit this program
   4    asked for and on record, but the process that has to do it has not done it so far
   130  ended by Ctrl-C (143: by SIGTERM)
 
@@ -41,7 +42,7 @@ export function createProgram(version: string): Command {
     // main.ts says what is wrong, in the form that was asked for.
     .configureOutput({ outputError: () => {} })
     .exitOverride()
-  const looking = [addStreams, addStream, addLog, addProjections]
+  const looking = [addStreams, addStream, addLog, addProjections, addLag]
   const mending = [addProjection, addHandler, addDeadLetters, addDoctor]
   for (const add of [addInit, addMigrate, addImport, addExport, ...looking, ...mending]) add(program)
   return program

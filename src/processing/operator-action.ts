@@ -1,3 +1,4 @@
+import { uuidv7 } from '../message/id.ts'
 import type { CollectionSpec } from '../storage/document-port.ts'
 import { encodeField } from '../storage/field.ts'
 import type { DocumentWrite } from '../storage/write-set.ts'
@@ -11,10 +12,10 @@ import { deadLetterCollection } from './dead-letter.ts'
  */
 export interface OperatorAction {
   readonly id: string
-  /** `reset` is done by whoever asks for it, and is a record only. */
-  readonly kind: 'retry' | 'discard' | 'edit' | 'reset'
+  /** `reset` and what concerns a broker's own dead letters (`move-back`, `cancel-move`) are done by whoever asks for them, and are records only. */
+  readonly kind: 'retry' | 'discard' | 'edit' | RecordedKind
   readonly processor: string
-  /** Id of the dead letter; of a reset, the handler. */
+  /** Id of the dead letter; of a record only, the processor. */
   readonly letter: string
   /** Of an edit: the data to handle instead. */
   readonly data?: unknown
@@ -23,12 +24,14 @@ export interface OperatorAction {
   /** ISO 8601. */
   readonly requestedAt: string
   readonly state: 'requested' | 'done' | 'refused'
-  /** How it went: `succeeded`, `failed`, `discarded` or `edited`; of a reset, where to; or why it was refused. */
+  /** How it went: `succeeded`, `failed`, `discarded` or `edited`; of a record only, what was done; or why it was refused. */
   readonly outcome: string | null
   readonly doneAt: string | null
   /** The dead letter as it was, where it is not kept anywhere else. */
   readonly before?: DeadLetter
 }
+
+export type RecordedKind = 'reset' | 'move-back' | 'cancel-move'
 
 export const actionCollection: CollectionSpec = {
   id: 'headwater:operator-actions@1.1',
@@ -54,6 +57,18 @@ async function makeCollections({ driver }: EventStore): Promise<void> {
     await driver.documents.create(collection)
     await driver.documents.index(collection.id)
   }
+}
+
+/** Keeps on record what whoever asked for it has done. */
+export async function recordAction(
+  store: EventStore,
+  action: { readonly kind: RecordedKind; readonly processor: string; readonly by: string; readonly reason: string; readonly outcome: string },
+): Promise<void> {
+  const nowMs = store.environment.clock.now()
+  const at = new Date(nowMs).toISOString()
+  await prepareDeadLetters(store)
+  const done = { ...action, id: uuidv7(nowMs), letter: action.processor, requestedAt: at, state: 'done', doneAt: at } as const
+  await store.commit({ appends: [], documents: [writeAction(done)] })
 }
 
 /** The action as it is kept when it is over. */

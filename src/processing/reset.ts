@@ -6,7 +6,8 @@ import { ResetRefusedError } from './errors.ts'
 import type { Lease } from './lease-keeper.ts'
 import type { StartPosition } from './start-position.ts'
 import { resolveStartPosition, topicStartAt } from './start-position.ts'
-import { refuseHeldMessages, TakenProcessors } from './taken-processors.ts'
+import type { TakenProcessors } from './taken-processors.ts'
+import { refuseHeldMessages } from './taken-processors.ts'
 import { positionBehind } from './topic-start.ts'
 
 /** Where a processor was put. */
@@ -20,16 +21,43 @@ export interface ResetPlace {
   readonly behind: number
 }
 
+/** A source of a handler that is about to be put elsewhere: its processors are taken, and nothing has been moved. */
+export interface PlannedReset {
+  /** In a replay, what these have finished is forgotten: those that have an inbox. */
+  readonly consumers: readonly string[]
+  /** Where the handler is put. What the broker keeps is moved by this; the checkpoints are still to be. */
+  move(): Promise<readonly ResetPlace[]>
+}
+
 /**
- * Puts a handler of the log somewhere else: its processor, or those of its shards.
+ * Carries out what was planned: all checkpoints move in one commit, so that a failure, or the end of this process, has moved all of them or none. Only
+ * what a broker keeps itself (NATS) moves before that, a topic at a time.
  * @throws ResetRefusedError
  */
-export async function resetOnLog(
+export async function carryOutResets(
+  taken: TakenProcessors,
+  planned: readonly PlannedReset[],
+  { replay }: { readonly replay: boolean },
+): Promise<readonly ResetPlace[]> {
+  if (replay) await taken.forgetFinished(planned.flatMap(({ consumers }) => consumers))
+  taken.refuseIfLost()
+  const places: ResetPlace[] = []
+  for (const { move } of planned) places.push(...(await move()))
+  await taken.put(places.flatMap(({ processor, to }) => (to === undefined ? [] : [{ processor, position: to }])))
+  return places
+}
+
+/**
+ * Takes a handler of the log: its processor, or those of its shards.
+ * @throws ResetRefusedError
+ */
+export async function planResetOnLog(
   store: EventStore,
+  taken: TakenProcessors,
   processors: readonly string[],
   to: StartPosition,
   { replay }: { readonly replay: boolean },
-): Promise<readonly ResetPlace[]> {
+): Promise<PlannedReset> {
   const { head } = await store.log()
   const position = await resolveStartPosition(store, to)
   if (!Number.isSafeInteger(position) || position < 0 || position > head)
@@ -44,15 +72,10 @@ export async function resetOnLog(
   const before = await checkpointsOf(store)
   for (const processor of processors) refuseRepetition(processor, before.get(processor) ?? 0)
   await refuseHeldMessages(store, processors)
-  await using taken = new TakenProcessors(store)
   for (const processor of processors) refuseRepetition(processor, finishedUpTo(await taken.take(processor, position, { fromOwner: true })))
   await refuseHeldMessages(store, processors)
-  const places: ResetPlace[] = []
-  for (const processor of processors) {
-    await taken.put(processor, position)
-    places.push({ processor, from: before.get(processor), to: position, behind: head - position })
-  }
-  return places
+  const places = processors.map((processor) => ({ processor, from: before.get(processor), to: position, behind: head - position }))
+  return { consumers: [], move: async () => places }
 }
 
 /** Who consumes a topic. */
@@ -66,30 +89,30 @@ export interface TopicConsumer {
 }
 
 /**
- * Puts a handler somewhere else in a topic. Where the broker keeps what is finished, nobody may be consuming.
+ * Takes a handler of a topic. Where the broker keeps what is finished, nobody may be consuming.
  * @throws ResetRefusedError, UnsupportedByTransportError, InvalidDefinitionError
  */
-export async function resetOnTopic(
+export async function planResetOnTopic(
   store: EventStore,
+  taken: TakenProcessors,
   connection: TransportConnection,
   { name, group, topic, retries = [] }: TopicConsumer,
   to: StartPosition,
-  { replay }: { readonly replay: boolean },
-): Promise<readonly ResetPlace[]> {
+): Promise<PlannedReset> {
   const { capabilities } = connection
   const startAt = topicStartAt(to, capabilities, name)
   // It says better than anybody here why it cannot.
   if (!capabilities.startAt.includes('beginning')) await connection.resetGroup(topic.name, group, startAt)
   const before = await checkpointsOf(store)
   const retrying = [...before.keys()].filter((processor) => retries.includes(processor.replace(/\/\d+$/, '')))
-  await using taken = new TakenProcessors(store)
   if (capabilities.ordering !== 'partition') {
     await taken.take(name, 0, { fromOwner: false })
     await refuseHeldMessages(store, [name])
-    if (replay) await taken.forgetFinished(retrying)
-    taken.refuseIfLost()
-    const places = await connection.resetGroup(topic.name, group, startAt)
-    return places.map(({ messages }) => ({ processor: name, from: undefined, to: undefined, behind: messages }))
+    const move = async (): Promise<readonly ResetPlace[]> => {
+      const places = await connection.resetGroup(topic.name, group, startAt)
+      return places.map(({ messages }) => ({ processor: name, from: undefined, to: undefined, behind: messages }))
+    }
+    return { consumers: [name, ...retrying], move }
   }
   const known = [...before.keys()].filter((processor) => processor.startsWith(`${name}/`))
   await refuseHeldMessages(store, known)
@@ -99,15 +122,11 @@ export async function resetOnTopic(
   // In this order a group that is new is complete when its partition 0 is there, as when it is started.
   for (const { partition, after } of places.toReversed())
     await taken.take(`${name}/${partition}`, positionBehind(after), { fromOwner: true })
-  if (replay) await taken.forgetFinished(retrying)
-  const put: ResetPlace[] = []
-  for (const { partition, after, messages } of places) {
+  const put = places.map(({ partition, after, messages }): ResetPlace => {
     const processor = `${name}/${partition}`
-    const position = positionBehind(after)
-    await taken.put(processor, position)
-    put.push({ processor, from: before.get(processor), to: position, behind: messages })
-  }
-  return put
+    return { processor, from: before.get(processor), to: positionBehind(after), behind: messages }
+  })
+  return { consumers: [...put.map(({ processor }) => processor), ...retrying], move: async () => put }
 }
 
 async function checkpointsOf({ driver }: EventStore): Promise<ReadonlyMap<string, number>> {

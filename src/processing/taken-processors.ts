@@ -1,5 +1,6 @@
 import { uuidv7 } from '../message/id.ts'
 import type { EventStore } from '../storage/event-store.ts'
+import type { ProcessorReset } from '../storage/port.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { ResetRefusedError } from './errors.ts'
 import type { Lease } from './lease-keeper.ts'
@@ -25,10 +26,6 @@ export class TakenProcessors implements AsyncDisposable {
     this.#keeper.start()
   }
 
-  get names(): readonly string[] {
-    return [...this.#leases.keys()]
-  }
-
   /**
    * Takes a processor; one that is not there is made at `startAt`. With `fromOwner` it is taken from whoever runs it.
    * @throws ResetRefusedError
@@ -47,21 +44,22 @@ export class TakenProcessors implements AsyncDisposable {
     return lease
   }
 
-  /** Forgets which messages the processors have finished, and `others`, which may go on meanwhile: what they finish from now on they remember. */
-  async forgetFinished(others: readonly string[] = []): Promise<void> {
+  /** Forgets which messages these have finished. Those that were not taken may go on meanwhile: what they finish from now on they remember. */
+  async forgetFinished(consumers: readonly string[]): Promise<void> {
     const { driver, environment } = this.#store
-    for (const consumer of [...this.names, ...others]) {
+    for (const consumer of consumers) {
       while ((await driver.inbox.forget({ consumer, beforeMs: Infinity, limit: forgottenAtOnce })) === forgottenAtOnce)
         await environment.clock.sleep(pauseMs)
       await forgetSequences(this.#store, consumer)
     }
   }
 
-  /** Puts a processor somewhere else and gives it back. @throws ResetRefusedError */
-  async put(processor: string, position: number): Promise<void> {
+  /** Puts processors somewhere else, all in one commit, and gives them back. @throws ResetRefusedError */
+  async put(resets: readonly ProcessorReset[]): Promise<void> {
     this.refuseIfLost()
-    await this.#store.driver.processors.reset({ processor, position })
-    this.#leases.delete(processor)
+    if (resets.length === 0) return
+    await this.#store.driver.processors.reset(...resets)
+    for (const { processor } of resets) this.#leases.delete(processor)
   }
 
   /** @throws ResetRefusedError when this process was away for so long that others have the processors */

@@ -118,7 +118,8 @@ export interface App<Handled extends string, Answered extends string> extends As
   ): Documents<Document, Indexed, Searchable>
   /**
    * Puts a handler back or forward, to where a new one could begin: `'beginning'`, `'now'`, a time, and on the log a position. It goes on from there within
-   * moments, in whichever process runs it, without anybody restarting it.
+   * moments, in whichever process runs it, without anybody restarting it. All its checkpoints, of every topic, partition and shard, move in one commit: a reset that
+   * fails has moved none. (Where it is the broker that knows how far a group is, NATS, each topic moves by itself.)
    *
    * Forward, what is between is never handled. Back, a handler of topics leaves out what its inbox remembers, so that only what it has missed is handled, and
    * what it handled longer ago than `inboxRetentionMs`; on the log, going back is refused without `replay`. With `replay` everything is handled again. Then what

@@ -83,6 +83,30 @@ export function stagesOf(service: { readonly name: string }, handler: AnyHandler
   return retryStages(topic, groupOf(service, handler), handler.lanes.retryDelaysMs)
 }
 
+/** A topic from which a handler gets messages, and as whom. */
+export interface ConsumedTopic {
+  readonly handler: string
+  /** The processor, or what the names of those of its partitions begin with. */
+  readonly processor: string
+  readonly topic: string
+  readonly group: string
+}
+
+/** All that the handlers of a service get from topics of a broker, retry topics included, and what commands and answers come by. */
+export function consumedTopics(service: Service<string, string, string>): readonly ConsumedTopic[] {
+  const topics = subscribedTopics(service)
+  return [...service.parts.handlers, ...ownHandlers(service, { hasTransport: true })].flatMap((handler) =>
+    sourcesOf(handler, topics).topics.flatMap((topic) =>
+      stagesOf(service, handler, topic).map((stage) => ({
+        handler: handler.name,
+        processor: topicProcessorOf(handler, stage.topic),
+        topic: stage.topic.name,
+        group: groupOf(service, handler),
+      })),
+    ),
+  )
+}
+
 /** A handler gets the events of subscribed topics from there, where there is a transport, and all others from the log. */
 export function runHandlers(
   service: Service<string, string, string>,
@@ -95,7 +119,7 @@ export function runHandlers(
   const topicProcessors: TopicProcessor[] = []
   const shardedProcessors: ShardedProcessor[] = []
   const laneRunners: LaneRunner[] = []
-  for (const handler of [...service.parts.handlers, ...ownHandlers(service, connection)]) {
+  for (const handler of [...service.parts.handlers, ...ownHandlers(service, { hasTransport: connection !== undefined })]) {
     const name = processorOf(handler)
     const caller = new HandlerCaller(handler, context.store, sendCommand)
     const { ownTypes: own, ...from } = sourcesOf(handler, topics)
@@ -173,10 +197,13 @@ function subscribedTopics({ name, parts }: Service<string, string, string>): rea
 }
 
 /** The handlers by which commands come from other services and answers come back. On a log that all share, answers are where they are wanted. */
-function ownHandlers({ name, parts }: Service<string, string, string>, connection: TransportConnection | undefined): readonly AnyHandler[] {
+function ownHandlers(
+  { name, parts }: Service<string, string, string>,
+  { hasTransport }: { readonly hasTransport: boolean },
+): readonly AnyHandler[] {
   return [
     ...(parts.accepts.length > 0 ? [handleSentCommands(name, parts.accepts)] : []),
-    ...(parts.sendsTo.length > 0 && connection ? [receiveAnswers(name)] : []),
+    ...(parts.sendsTo.length > 0 && hasTransport ? [receiveAnswers(name)] : []),
   ]
 }
 

@@ -1,11 +1,11 @@
-import { uuidv7 } from '../message/id.ts'
 import { ResetRefusedError } from '../processing/errors.ts'
 import type { AnyHandler } from '../processing/handler.ts'
-import { prepareDeadLetters, writeAction } from '../processing/operator-action.ts'
-import type { ResetPlace } from '../processing/reset.ts'
-import { resetOnLog, resetOnTopic } from '../processing/reset.ts'
+import { recordAction } from '../processing/operator-action.ts'
+import type { PlannedReset, ResetPlace } from '../processing/reset.ts'
+import { carryOutResets, planResetOnLog, planResetOnTopic } from '../processing/reset.ts'
 import { shardNames } from '../processing/sharded-processor.ts'
 import type { StartPosition } from '../processing/start-position.ts'
+import { TakenProcessors } from '../processing/taken-processors.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { TransportConnection } from '../transport/port.ts'
 import { groupOf, processorOf, sourcesOf, stagesOf, topicProcessorOf } from './messaging.ts'
@@ -50,15 +50,17 @@ export async function resetHandler(parts: ResetParts, name: string, to: StartPos
   if (options.topic !== undefined && wanted.length === 0)
     throw new ResetRefusedError(`${handler.name} gets nothing from a topic ${options.topic}`)
   const { replay = false } = options
-  const places: ResetPlace[] = []
+  await using taken = new TakenProcessors(store)
+  const planned: PlannedReset[] = []
   for (const topic of wanted) {
     const [, ...tiers] = stagesOf(service, handler, topic)
     const retries = tiers.map((stage) => topicProcessorOf(handler, stage.topic))
     const consumer = { name: topicProcessorOf(handler, topic), group: groupOf(service, handler), topic, retries }
-    places.push(...(await resetOnTopic(store, connection!, consumer, to, { replay })))
+    planned.push(await planResetOnTopic(store, taken, connection!, consumer, to))
   }
   if (ownTypes.length > 0 && options.topic === undefined)
-    places.push(...(await resetOnLog(store, shardNames(processorOf(handler), handler.shards), to, { replay })))
+    planned.push(await planResetOnLog(store, taken, shardNames(processorOf(handler), handler.shards), to, { replay }))
+  const places = await carryOutResets(taken, planned, { replay })
   await record(store, handler, to, places, options)
   return { handler: handler.name, replay, places }
 }
@@ -86,14 +88,9 @@ async function record(
   places: readonly ResetPlace[],
   { by, reason = '', replay = false }: ResetOptions,
 ): Promise<void> {
-  const nowMs = store.environment.clock.now()
-  const at = new Date(nowMs).toISOString()
   const moves = places.slice(0, 20).map(({ processor, from, to: position }) => `${processor} ${from ?? '?'} → ${position ?? '?'}`)
   const outcome = `to ${describeStart(to)}${replay ? ', as a replay' : ''}: ${moves.join(', ')}${places.length > moves.length ? ', …' : ''}`
-  const processor = processorOf(handler)
-  const asked = { kind: 'reset', processor, letter: processor, by, reason, requestedAt: at } as const
-  await prepareDeadLetters(store)
-  await store.commit({ appends: [], documents: [writeAction({ ...asked, id: uuidv7(nowMs), state: 'done', outcome, doneAt: at })] })
+  await recordAction(store, { kind: 'reset', processor: processorOf(handler), by, reason, outcome })
 }
 
 export function describeStart(start: StartPosition): string {

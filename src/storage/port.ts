@@ -178,13 +178,19 @@ export interface ProcessorStore {
   report(report: { readonly processor: string; readonly epoch: number; readonly failure: string | null }): Promise<void>
 
   /**
-   * Puts the checkpoint somewhere else, without a state and without a failure, raises the epoch and frees the lease, so that whoever runs it starts again from there.
+   * Puts checkpoints somewhere else, all of them or none: each without a state and without a failure, under a new epoch and with its lease free, so that whoever runs
+   * the processor starts again from there. One that does not exist is left out.
    */
-  reset(reset: { readonly processor: string; readonly position: number }): Promise<void>
+  reset(...resets: readonly ProcessorReset[]): Promise<void>
 
   remove(processor: string): Promise<void>
 
   list(): Promise<readonly ProcessorInfo[]>
+}
+
+export interface ProcessorReset {
+  readonly processor: string
+  readonly position: number
 }
 
 export type Claim =

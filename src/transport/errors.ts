@@ -56,6 +56,15 @@ export class OffsetOutOfRangeError extends HeadwaterError {
   readonly code = 'offset-out-of-range'
 }
 
+/** A transform took longer than its `timeoutMs`. */
+export class TransformTimeoutError extends HeadwaterError {
+  readonly code = 'transform-timeout'
+
+  constructor(group: string, timeoutMs: number) {
+    super(`the transform ${group} took longer than ${timeoutMs} ms`)
+  }
+}
+
 /** The message is none that could be understood. */
 export class UnreadableMessageError extends HeadwaterError {
   readonly code = 'unreadable-message'

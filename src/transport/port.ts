@@ -71,8 +71,38 @@ export interface TransportConnection {
   /** How much the group has not acknowledged yet. */
   lag(topic: string, group: string): Promise<readonly PartitionLag[]>
 
+  /** Where the broker itself may put messages of a group aside. Undefined where it never does. */
+  readonly deadLetters?: BrokerDeadLetters
+
   /** Sends what is being sent, ends subscriptions, disconnects. */
   close(): Promise<void>
+}
+
+/** What a broker has put aside by itself, of which Headwater knows nothing: messages that ended each process that got them. */
+export interface BrokerDeadLetters {
+  /** How many messages are put aside, as well as the broker can tell. @throws UnknownTopicError for a group of which nothing is put aside, ever */
+  count(topic: string, group: string): Promise<number>
+  /**
+   * Has them given to the group again, at most `perSecond` (default: as fast as the broker likes), and resolves when that has begun. They come as new ones, behind
+   * whatever came meanwhile of their key. One move at a time.
+   * @throws UnknownTopicError
+   */
+  moveBack(topic: string, group: string, options?: { readonly perSecond?: number }): Promise<void>
+  /** The last moves that the broker remembers, the newest first. @throws UnknownTopicError */
+  moves(topic: string, group: string): Promise<readonly BrokerMove[]>
+  /** Stops the move that is running, and says whether there was one. What was moved stays so. @throws UnknownTopicError */
+  cancelMove(topic: string, group: string): Promise<boolean>
+}
+
+/** The broker's own work that brings messages back. */
+export interface BrokerMove {
+  readonly state: 'running' | 'completed' | 'cancelling' | 'cancelled' | 'failed'
+  /** About so many were moved, and about so many there were when it began. */
+  readonly moved: number
+  readonly total: number
+  readonly startedMs: number
+  /** Why it failed. */
+  readonly failure: string | undefined
 }
 
 export interface TransportCapabilities {

@@ -23,7 +23,13 @@ function suite(fresh: FreshStore): void {
         output: [{ storage: expect.any(String), head: 0 }],
       })
     }
-    expect(await runCli(['streams', '--storage', storage])).toMatchObject({ exitCode: 0, stdout: '' })
+    expect(await runCli(['streams', '--storage', storage])).toMatchObject({ exitCode: 0, stdout: 'there are no streams\n' })
+    expect(await runCli(['streams', '--json', '--storage', storage])).toMatchObject({ exitCode: 0, stdout: '' })
+    expect(await runCli(['log', '--storage', storage])).toMatchObject({
+      exitCode: 0,
+      stdout: 'there are no such events; the log ends at position 0\n',
+    })
+    expect(await runCli(['log', '--json', '--storage', storage])).toMatchObject({ exitCode: 0, stdout: '' })
   })
 
   test('streams, one stream, and a stream as it was', async () => {

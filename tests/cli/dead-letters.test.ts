@@ -514,7 +514,7 @@ test('what is wrong with a command line is said in one sentence, and nothing is 
     stderr: expect.stringContaining('[unsupported-store]') as string,
   })
 
-  expect((await operate('list')).stdout).toBe('there are no such dead letters\n')
+  expect((await operate('list')).stdout).toBe('there are no dead letters\n')
   expect((await operate('groups')).stdout).toBe('no message has failed\n')
   expect((await operate('actions')).stdout).toBe('nothing was asked for\n')
   for (const command of ['list', 'groups', 'actions'])

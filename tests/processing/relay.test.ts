@@ -1,6 +1,6 @@
 import type * as Timers from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { OperatorAction } from '../../src/processing/operator-action.ts'
+import type { OperatorAction, RecordedKind } from '../../src/processing/operator-action.ts'
 import type { PublishOutcome, TransportConnection } from '../../src/transport/port.ts'
 import type { Item, Relaying } from './relay-world.ts'
 import { RelayWorld } from './relay-world.ts'
@@ -198,7 +198,7 @@ test('what a broker has refused can be tried again, and thrown away; what is in 
     { id: id(1), state: 'dead', key: 'asked:a', attempts: 1, error: { message: 'Error: too large' } },
     { id: id(3), state: 'dead', key: 'asked:b', attempts: 1 },
   ])
-  const ask = async (kind: Exclude<OperatorAction['kind'], 'reset'>, letter: string): Promise<OperatorAction> => {
+  const ask = async (kind: Exclude<OperatorAction['kind'], RecordedKind>, letter: string): Promise<OperatorAction> => {
     const options = { by: 'ada', reason: 'because', waitMs: 0 }
     const { id: asked } = await (kind === 'edit' ? letters.edit(letter, {}, options) : letters[kind](letter, options))
     let action: OperatorAction | undefined

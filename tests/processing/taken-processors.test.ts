@@ -20,7 +20,7 @@ describeOnEveryStore('processors that are taken to be reset', (fresh) => {
       await expect(store.commit({ appends: [], checkpoint: { processor, epoch, position: 8 } })).rejects.toMatchObject({ code: 'fenced' })
       await using late = new TakenProcessors(store)
       await expect(late.take('p', 0, { fromOwner: true })).rejects.toMatchObject({ code: 'reset-refused' })
-      await taken.put('p', 3)
+      await taken.put([{ processor: 'p', position: 3 }])
       expect(await second.claim('p', 0)).toMatchObject({ position: 3, abandoned: false })
     }
     // What was put is not taken back at the end.

@@ -303,6 +303,51 @@ describe('resetting a handler of a topic that holds messages back', () => {
   })
 })
 
+describe('resetting a handler of several topics and of the log', () => {
+  test('moves all of its checkpoints or none, whenever it fails', async () => {
+    const [Paid, Shipped] = [defineEvent('Paid', data), defineEvent('Shipped', data)]
+    const both = [defineTopic('placed', { events: [Placed], partitions: 2 }), defineTopic('paid', { events: [Paid], partitions: 2 })]
+    const follow = defineHandler('follow', { on: [Placed, Paid, Shipped] }, () => {})
+    const service = defineService('shop', { handlers: [follow], publishes: both, subscribes: both })
+    const storage = await freshSqlite()
+    const transport = new MemoryBroker({ ordering: 'partition' })
+    const running = await startForTest(service, { storage, transport })
+    await running.store.appendAll(
+      ['a', 'b'].flatMap((key) =>
+        [Placed, Paid, Shipped].map((definition) => ({ stream: `${definition.type}:${key}`, events: definition({ key, n: 1 }) })),
+      ),
+    )
+    const places = async () => {
+      const known = await running.store.driver.processors.list()
+      return known.filter(({ processor }) => processor.startsWith('handler:')).map(({ processor, position }) => `${processor} ${position}`)
+    }
+    const handled = [
+      'handler:follow 6',
+      ...['paid', 'placed'].flatMap((topic) => [0, 1].map((partition) => `handler:follow@${topic}/${partition} 1`)),
+    ]
+    await eventually(async () => expect(await places()).toEqual(handled))
+    await running.stop()
+    const app = await startForTest(service, { storage, transport, run: [] })
+    const listed = async () => (await app.store.driver.processors.list()).map(({ processor, position }) => `${processor} ${position}`)
+    const before = await listed()
+    const { processors } = app.store.driver
+    const reset = processors.reset.bind(processors)
+    for (const failsAt of ['handler:follow@placed/0', 'handler:follow@placed/1', 'handler:follow@paid/1', 'handler:follow']) {
+      processors.reset = async (...resets) => {
+        if (resets.some(({ processor }) => processor === failsAt)) throw new Error('the store is gone')
+        await reset(...resets)
+      }
+      await expect(app.reset('follow', 'beginning', { by, replay: true })).rejects.toThrow('the store is gone')
+      expect(await listed()).toEqual(before)
+    }
+    processors.reset = reset
+    await app.reset('follow', 'beginning', { by, replay: true })
+    const moved = await listed()
+    expect(moved).not.toEqual(before)
+    expect(moved.filter((line) => line.startsWith('handler:') && before.includes(line))).toEqual([])
+  })
+})
+
 describe('resetting a handler of a topic: partitions of a model', () =>
   resetOverPartitions(() => new MemoryBroker({ ordering: 'partition' })))
 describe('resetting a handler of a topic: the log transport', () => resetOverPartitions(async () => log(await freshSqlite())))

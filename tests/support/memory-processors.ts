@@ -80,11 +80,14 @@ export class MemoryProcessors {
           const found = this.#processors.get(processor)
           if (found?.epoch === epoch) found.failure = failure ?? undefined
         }),
-      reset: ({ processor, position }) =>
+      reset: (...resets) =>
         opened(() => {
-          const found = this.#processors.get(processor)
-          const anew = { position, state: undefined, owner: undefined, failure: undefined, movedAtMs: Date.now() }
-          if (found) Object.assign(found, { ...anew, epoch: ++this.#lastEpoch })
+          if (!resets.every(({ position }) => Number.isSafeInteger(position))) throw new Error('a position is a whole number')
+          for (const { processor, position } of resets) {
+            const found = this.#processors.get(processor)
+            const anew = { position, state: undefined, owner: undefined, failure: undefined, movedAtMs: Date.now() }
+            if (found) Object.assign(found, { ...anew, epoch: ++this.#lastEpoch })
+          }
         }),
       remove: (processor) => opened(() => this.remove(processor)),
       list: () =>

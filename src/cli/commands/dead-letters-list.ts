@@ -42,9 +42,11 @@ export function addList(deadLetters: Command): void {
       run<Options>(async ({ options, output }) => {
         await withStore(options, { migrate: false }, async (store) => {
           const nowMs = store.environment.clock.now()
-          const pages = inPages(allOf(new DeadLetters(store), await filterOf(store, options)), options.limit ?? Infinity)
+          const filter = await filterOf(store, options)
+          const pages = inPages(allOf(new DeadLetters(store), filter), options.limit ?? Infinity)
           const count = await output.table(columns(nowMs), pages, (letter) => letter)
-          if (count === 0 && !output.json) await output.say('there are no such dead letters', undefined)
+          if (count === 0 && !output.json)
+            await output.say(Object.keys(filter).length === 0 ? 'there are no dead letters' : 'there are no such dead letters', undefined)
         })
       }),
     )

@@ -2,6 +2,8 @@ import type { Command } from 'commander'
 import { HeadwaterError } from '../../message/errors.ts'
 import type { GlobalOptions } from '../command.ts'
 import { run } from '../command.ts'
+import { loadApp } from '../app-module.ts'
+import { checkBroker } from '../doctor/check-broker.ts'
 import { checkDeadLetters } from '../doctor/check-dead-letters.ts'
 import { checkDatabase } from '../doctor/check-database.ts'
 import { checkLog } from '../doctor/check-log.ts'
@@ -23,17 +25,20 @@ export function addDoctor(program: Command): void {
     .command('doctor')
     .summary('check the store and what runs on it')
     .description(
-      'Checks the program, the database and its settings, the log, processors and read models, and says what to do about what it finds. Exits with 1 ' +
-        'when something is wrong; warnings alone exit with 0.',
+      'Checks the program, the database and its settings, the log, processors and read models, and the broker where the module of --app exports `transport`, and says what to ' +
+        'do about what it finds. Exits with 1 when something is wrong; warnings alone exit with 0.',
     )
     .option('--full', 'look at every event of the log, instead of some pages of it')
     .action(
       run<Options>(async ({ options, output }) => {
-        const findings = [...checkProgram(), ...(await checkStore(options))]
+        const findings = [...checkProgram(), ...(await checkStore(options)), ...(await checkBroker(await loadApp(options), options))]
         const problems = findings.filter(({ status }) => status === 'problem').length
         const warnings = findings.filter(({ status }) => status === 'warning').length
         const summary = problems + warnings === 0 ? 'all is well' : `${countOf(problems, 'problem')}, ${countOf(warnings, 'warning')}`
-        await output.say(`${findings.map(describe).join('\n')}\n${summary}`, { ok: problems === 0, findings })
+        await output.say(`${findings.map((finding, index) => describe(finding, findings[index + 1])).join('\n')}\n${summary}`, {
+          ok: problems === 0,
+          findings,
+        })
         return problems > 0 ? exitCodes.failed : exitCodes.ok
       }),
     )
@@ -66,7 +71,8 @@ async function checkStore(options: GlobalOptions & Options): Promise<readonly Fi
 
 const marks = { ok: coloured('green', '✓'), warning: coloured('yellow', '!'), problem: coloured('red', '✗') }
 
-function describe({ check, status, detail, advice }: Finding): string {
+/** What is advised about several in a row is said once, behind the last. */
+function describe({ check, status, detail, advice }: Finding, next: Finding | undefined): string {
   const line = `${marks[status]} ${coloured('bold', check)}: ${detail}`
-  return advice === undefined ? line : `${line}\n    → ${advice}`
+  return advice === undefined || advice === next?.advice ? line : `${line}\n    → ${advice}`
 }

@@ -8,6 +8,7 @@ import { run } from '../command.ts'
 import { logColumns } from '../event-table.ts'
 import { interruptible } from '../interruption.ts'
 import { withStore } from '../open-store.ts'
+import { formatCount } from '../output.ts'
 import { inPages } from '../pages.ts'
 
 interface Options {
@@ -41,7 +42,8 @@ export function addLog(program: Command): void {
           const print = (pages: AsyncIterable<readonly RecordedEvent[]>): Promise<number> =>
             output.table(logColumns, pages, (event) => event)
           if (follow) await interruptible((signal) => print(followLog(store, filter, { after, limit, signal })))
-          else await print(inPages(store.readLog({ ...filter, after, limit }), limit))
+          else if ((await print(inPages(store.readLog({ ...filter, after, limit }), limit))) === 0 && !output.json)
+            await output.say(`there are no such events; the log ends at position ${formatCount((await store.log()).head)}`, undefined)
         })
       }),
     )

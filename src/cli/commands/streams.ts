@@ -29,7 +29,12 @@ export function addStreams(program: Command): void {
         const { category, limit = Infinity } = options
         await withStore(options, { migrate: false }, async (store) => {
           const streams = inPages(store.streams({ ...(category !== undefined && { category }) }), limit)
-          await output.table(columns, streams, (row) => row)
+          const count = await output.table(columns, streams, (row) => row)
+          if (count === 0 && !output.json)
+            await output.say(
+              category === undefined ? 'there are no streams' : `there are no streams of the category ${category}`,
+              undefined,
+            )
         })
       }),
     )

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ProcessorInfo, StorageDriver } from '../../storage/port.ts'
+import type { ProcessorInfo, ProcessorReset, StorageDriver } from '../../storage/port.ts'
 import type { BehaviourGroup } from './behaviour.ts'
 import { awkwardNames } from './names.ts'
 import { eventually, patiently } from './patience.ts'
@@ -228,6 +228,27 @@ export const leases: BehaviourGroup = {
       assert.deepEqual([info?.owner, info?.failure], [undefined, undefined])
       assert.deepEqual(await driver.processors.renew({ owner: 'a', ttlMs: 60_000, held: [{ processor: 'p', epoch }] }), [])
       assert.equal((await claimed(driver, 'p', 'b')).position, 2)
+    },
+
+    async 'several are reset together, or none of them'({ driver }) {
+      for (const name of ['q', 'p', 'r']) await claimed(driver, name, 'a', { startAt: 10 })
+      const positions = async (): Promise<readonly string[]> =>
+        (await driver.processors.list()).map(({ processor, position }) => `${processor} ${position}`).toSorted()
+      const resets = (last: number): readonly ProcessorReset[] => [
+        { processor: 'q', position: 1 },
+        { processor: 'unknown', position: 2 },
+        { processor: 'p', position: 3 },
+        { processor: 'r', position: last },
+      ]
+      await assert.rejects(driver.processors.reset(...resets(Number.NaN)))
+      assert.deepEqual(await positions(), ['p 10', 'q 10', 'r 10'])
+      assert.equal((await infoOf(driver, 'q'))?.owner, 'a')
+      await driver.processors.reset(...resets(4))
+      assert.deepEqual(await positions(), ['p 3', 'q 1', 'r 4'])
+      assert.deepEqual(
+        (await driver.processors.list()).map(({ owner }) => owner),
+        [undefined, undefined, undefined],
+      )
     },
 
     async 'resetting and removing a processor that does not exist does nothing'({ driver }) {

@@ -1,4 +1,4 @@
-import type { Claim, ProcessorInfo, ProcessorStore } from '../port.ts'
+import type { Claim, ProcessorInfo, ProcessorReset, ProcessorStore } from '../port.ts'
 import type { CheckpointMove } from '../write-set.ts'
 import type { Database, Session, Statement } from './database.ts'
 import { numberArray, textArray } from './literal.ts'
@@ -49,8 +49,10 @@ export class Processors implements ProcessorStore {
     await this.#database.write(this.#statements.report, [processor, String(epoch), failure])
   }
 
-  async reset({ processor, position }: Parameters<ProcessorStore['reset']>[0]): Promise<void> {
-    await this.#database.write(this.#statements.reset, [processor, String(position)])
+  async reset(...resets: readonly ProcessorReset[]): Promise<void> {
+    const names = textArray(resets.map(({ processor }) => processor))
+    const positions = numberArray(resets.map(({ position }) => position))
+    await this.#database.write(this.#statements.reset, [names, positions])
   }
 
   async remove(processor: string): Promise<void> {
@@ -121,8 +123,11 @@ function statementsOf(schema: string) {
     // The lease goes too: its owner notices that the epoch is another one, and claims it again like anybody else.
     reset: {
       name: 'headwater_reset',
-      text: `UPDATE ${processors} SET position = $2, state = NULL, epoch = ${nextEpoch}, owner = NULL, expires_at = NULL, failure = NULL, moved_at = clock_timestamp()
-        WHERE processor = $1`,
+      text: `UPDATE ${processors} p SET position = placed.position, state = NULL, epoch = ${nextEpoch}, owner = NULL, expires_at = NULL, failure = NULL, moved_at = clock_timestamp()
+        FROM (
+          SELECT q.processor, r.position FROM ${processors} q JOIN unnest($1::text[], $2::bigint[]) AS r (processor, position) USING (processor)
+          ORDER BY q.processor FOR NO KEY UPDATE OF q
+        ) AS placed WHERE p.processor = placed.processor`,
     },
     remove: { name: 'headwater_remove', text: `DELETE FROM ${processors} WHERE processor = $1` },
     list: {

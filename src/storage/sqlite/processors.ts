@@ -1,4 +1,4 @@
-import type { Claim, ProcessorInfo, ProcessorStore } from '../port.ts'
+import type { Claim, ProcessorInfo, ProcessorReset, ProcessorStore } from '../port.ts'
 import type { CheckpointMove } from '../write-set.ts'
 import type { Connection, Value } from './connection.ts'
 import type { Database } from './database.ts'
@@ -90,14 +90,15 @@ export class ProcessorTable implements ProcessorStore {
   }
 
   /** The lease goes too: its owner notices that the epoch is another one, and claims it again like anybody else. */
-  reset({ processor, position }: { readonly processor: string; readonly position: number }): Promise<void> {
-    return this.#write(
-      `UPDATE headwater_processors SET position = ?, state = NULL, moved_ms = ?, epoch = epoch + 1, owner = NULL, expires_ms = 0, failure = NULL
-       WHERE processor = ?`,
-      position,
-      Date.now(),
-      processor,
-    )
+  reset(...resets: readonly ProcessorReset[]): Promise<void> {
+    return this.#database.write(() => {
+      const update = this.#database.writer.cached(
+        `UPDATE headwater_processors SET position = ?, state = NULL, moved_ms = ?, epoch = epoch + 1, owner = NULL, expires_ms = 0, failure = NULL
+         WHERE processor = ?`,
+      )
+      const nowMs = Date.now()
+      for (const { processor, position } of resets) update.run(position, nowMs, processor)
+    })
   }
 
   remove(processor: string): Promise<void> {

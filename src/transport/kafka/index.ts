@@ -7,7 +7,8 @@ import type { Transport } from '../port.ts'
 export type { KafkaLogin, KafkaOptions } from './options.ts'
 export { startTransform } from './transform.ts'
 export type { RunningTransform, TransformOptions } from './transform.ts'
-export type { TransformContext, TransformRetry } from './transformer.ts'
+export type { TransformContext } from './transform-attempt.ts'
+export type { TransformRetry } from './transformer.ts'
 
 /**
  * Messages over Apache Kafka 2.4 or later, or what speaks its protocol. Needs the package `@platformatic/kafka`.

@@ -12,7 +12,8 @@ import type { KafkaOptions } from './options.ts'
 import { withDefaults } from './options.ts'
 import { KafkaSubscription } from './subscription.ts'
 import { TransformRun } from './transform-run.ts'
-import type { TransformContext, TransformPlan, TransformRetry } from './transformer.ts'
+import type { TransformContext } from './transform-attempt.ts'
+import type { TransformPlan, TransformRetry } from './transformer.ts'
 import { Transformer } from './transformer.ts'
 
 export interface TransformOptions<On extends AnyEvent, Emits extends AnyEvent> extends KafkaOptions, Partial<Environment> {
@@ -34,6 +35,11 @@ export interface TransformOptions<On extends AnyEvent, Emits extends AnyEvent> e
   readonly startAt?: 'beginning' | 'now' | { readonly time: Date }
   /** So many messages of a partition are transformed at the same time, at most; outputs are written in the order of their inputs all the same. Default: 16. */
   readonly concurrency?: number
+  /**
+   * How long one attempt may take; then `signal` is aborted and the attempt has failed: what it returns is not written, and the message is tried again or given up as
+   * `retry` says. An attempt that does not react within five seconds is left behind, and the next one begins beside it. Default: 30,000.
+   */
+  readonly timeoutMs?: number
   /** How often and when a message is tried again. */
   readonly retry?: TransformRetry
 }
@@ -113,7 +119,7 @@ export async function startTransform<On extends AnyEvent, Emits extends AnyEvent
 
 /** @throws InvalidDefinitionError */
 function planOf<On extends AnyEvent, Emits extends AnyEvent>(
-  { group, from, source = group, stream, retry, concurrency = 1, ...options }: TransformOptions<On, Emits>,
+  { group, from, source = group, stream, retry, timeoutMs = 30_000, concurrency = 1, ...options }: TransformOptions<On, Emits>,
   transform: TransformPlan['transform'],
 ): TransformPlan {
   const [on, to, emits] = [many(options.on), many(options.to), many(options.emits)]
@@ -125,8 +131,10 @@ function planOf<On extends AnyEvent, Emits extends AnyEvent>(
   for (const { type } of emits)
     if (!to.some(({ events }) => Object.hasOwn(events, type))) refuse(`${type} is on none of the topics that it writes to`)
   if (!Number.isSafeInteger(concurrency) || concurrency < 1) refuse(`concurrency must be a whole number from 1, not ${concurrency}`)
+  if (!(timeoutMs > 0)) refuse(`timeoutMs must be above 0, not ${timeoutMs}`)
   return {
     group,
+    timeoutMs,
     source,
     from,
     to,

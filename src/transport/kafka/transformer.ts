@@ -14,13 +14,8 @@ import { decodeMessage, encodeMessage } from '../wire.ts'
 import type { TopicRecord } from './client/transactional-sender.ts'
 import { toDeadLetter } from './dead-letter-record.ts'
 import { batchOverhead, toRecord } from './records.ts'
-
-export interface TransformContext {
-  /** 1, 2, 3 … */
-  readonly attempt: number
-  /** Aborted when the partition is taken away or the stage is stopped: nothing of this attempt will be written then. */
-  readonly signal: AbortSignal
-}
+import type { TransformContext } from './transform-attempt.ts'
+import { TransformAttempt } from './transform-attempt.ts'
 
 export interface TransformRetry {
   /** How often a message is tried before it is given up. Default: 8. */
@@ -41,6 +36,7 @@ export interface TransformPlan {
   readonly to: readonly Topic[]
   readonly on: EventMap
   readonly emits: ReadonlySet<string>
+  readonly timeoutMs: number
   readonly retry: Required<TransformRetry>
   stream(output: NewEvent, input: RecordedEvent): string
   transform(event: RecordedEvent, context: TransformContext): unknown
@@ -87,7 +83,7 @@ export class Transformer {
     if (!event) return noRecords
     try {
       const returned = this.#call(event, 1, signal)
-      if (!isThenable(returned)) return this.#encode(returned, event, limits)
+      if (!(returned instanceof Promise)) return this.#encode(returned, event, limits)
       return this.#finish(message, event, returned, limits, signal)
     } catch (error) {
       return this.#finish(message, event, Promise.reject(error), limits, signal)
@@ -133,10 +129,11 @@ export class Transformer {
     return this.#call(event, attempt, signal)
   }
 
-  #call(event: RecordedEvent, attempt: number, signal: AbortSignal): unknown {
+  #call(event: RecordedEvent, attempt: number, revoked: AbortSignal): unknown {
     const { correlationId, id } = event
-    const context: TransformContext = { attempt, signal }
-    return onBehalfOf({ correlationId, causationId: id }, this.#plan.transform, event, context)
+    const { group, timeoutMs, transform } = this.#plan
+    const parts = { group, timeoutMs, environment: this.#environment, revoked }
+    return new TransformAttempt(attempt, parts).run((context) => onBehalfOf({ correlationId, causationId: id }, transform, event, context))
   }
 
   /** Undefined when it is not for this transform. */
@@ -220,8 +217,4 @@ export class Transformer {
 function isPermanent(error: unknown, retry: Required<TransformRetry>): boolean {
   if (permanentErrors.some((kind) => error instanceof kind)) return true
   return (error instanceof HeadwaterError && error.code === 'permanent') || retry.isPermanent(error)
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

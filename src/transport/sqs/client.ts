@@ -36,6 +36,7 @@ export class SqsClient {
   readonly #isOwned: boolean
   readonly #environment: Environment
   #isReachable = true
+  #isDestroyed = false
 
   constructor(sdk: typeof Sdk, client: Sdk.SQSClient, isOwned: boolean, environment: Environment) {
     this.#sdk = sdk
@@ -93,16 +94,20 @@ export class SqsClient {
     return this.#call((options) => this.#client.send(new this.#sdk.CancelMessageMoveTaskCommand(input), options))
   }
 
+  /** Ends what is under way. */
   destroy(): void {
+    this.#isDestroyed = true
     if (this.#isOwned) this.#client.destroy()
   }
 
   async #call<T>(send: (options: { abortSignal: AbortSignal }) => Promise<T>, timeoutMs = answerTimeoutMs): Promise<T> {
+    const abortSignal = AbortSignal.timeout(timeoutMs)
     try {
-      const output = await send({ abortSignal: AbortSignal.timeout(timeoutMs) })
+      const output = await send({ abortSignal })
       this.#noteReachable(true)
       return output
-    } catch (error) {
+    } catch (thrown) {
+      const error = abortSignal.aborted ? new Error(`no answer within ${timeoutMs} ms`, { cause: thrown }) : thrown
       this.#noteReachable(!isUnanswered(error), error)
       throw error
     }
@@ -110,7 +115,7 @@ export class SqsClient {
 
   /** There is no connection to lose: what is counted is when the service stops to answer, whatever number of requests notice it. */
   #noteReachable(isReachable: boolean, error?: unknown): void {
-    if (isReachable === this.#isReachable) return
+    if (isReachable === this.#isReachable || this.#isDestroyed) return
     this.#isReachable = isReachable
     const { log, metrics } = this.#environment
     if (isReachable) log('info', 'SQS answers again')

@@ -2,6 +2,7 @@ import type { Environment } from '../../observability/environment.ts'
 import { publishDelayable } from '../delays.ts'
 import { TransportClosedError, UnsupportedByTransportError } from '../errors.ts'
 import type {
+  BrokerDeadLetters,
   GroupPlace,
   OutgoingMessage,
   PartitionLag,
@@ -14,6 +15,7 @@ import type {
   TransportConnection,
 } from '../port.ts'
 import type { SqsClient } from './client.ts'
+import { DeadLetters } from './dead-letters.ts'
 import { watchDeadLetters } from './dead-letter-watch.ts'
 import { maxDelayMsOf } from './delay.ts'
 import { GroupQueue } from './group-queue.ts'
@@ -26,6 +28,7 @@ import { maxBytes } from './wire.ts'
 
 export class SqsConnection implements TransportConnection {
   readonly capabilities: TransportCapabilities
+  readonly deadLetters: BrokerDeadLetters
   readonly #client: SqsClient
   readonly #settings: SqsSettings
   readonly #environment: Environment
@@ -49,6 +52,7 @@ export class SqsConnection implements TransportConnection {
     this.#settings = settings
     this.#environment = environment
     this.#queues = new Queues(client, settings, environment, retrying(environment, this.#closed.signal, settings.publishTimeoutMs))
+    this.deadLetters = new DeadLetters(client, this.#queues)
     this.#publisher = new Publisher(this.#queues, client, settings, environment)
   }
 

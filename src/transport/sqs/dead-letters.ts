@@ -1,6 +1,7 @@
 import type { ListMessageMoveTasksResultEntry } from '@aws-sdk/client-sqs'
 import { environment } from '../../observability/environment.ts'
 import { InvalidDefinitionError } from '../../message/errors.ts'
+import type { BrokerDeadLetters, BrokerMove } from '../port.ts'
 import type { SqsClient } from './client.ts'
 import { openClient } from './client.ts'
 import type { SqsOptions } from './options.ts'
@@ -9,29 +10,13 @@ import { retrying, translated } from './retry.ts'
 import { resolveSettings } from './settings.ts'
 
 /** The work of SQS itself that brings messages back. */
-export interface SqsMove {
-  readonly state: 'running' | 'completed' | 'cancelling' | 'cancelled' | 'failed'
-  /** About so many were moved, and about so many there were when it began. */
-  readonly moved: number
-  readonly total: number
-  readonly startedMs: number
-  /** Why it failed. */
-  readonly failure: string | undefined
-}
+export type SqsMove = BrokerMove
 
-/** What SQS has put aside for the groups of a topic, see `redrive` of `SqsOptions`. A group is `<service>.<handler>`, as in `payments.charge`. */
-export interface SqsDeadLetters extends AsyncDisposable {
-  /** How many messages are put aside. Approximate, as all figures of SQS. */
-  count(topic: string, group: string): Promise<number>
-  /**
-   * Tells SQS to move them back to the queue of the group, at most `perSecond` (1 to 500; default: as fast as SQS likes), and resolves when it has begun. They come as new ones, behind
-   * whatever came meanwhile of their key. One move at a time.
-   */
-  moveBack(topic: string, group: string, options?: { readonly perSecond?: number }): Promise<void>
-  /** The last moves, at most ten, the newest first. Amazon remembers them for a week. */
-  moves(topic: string, group: string): Promise<readonly SqsMove[]>
-  /** Stops the move that is running, and says whether there was one. What was moved stays so. */
-  cancelMove(topic: string, group: string): Promise<boolean>
+/**
+ * What SQS has put aside for the groups of a topic, see `redrive` of `SqsOptions`. A group is `<service>.<handler>`, as in `payments.charge`. `perSecond` is 1 to 500; of moves SQS lists
+ * the last ten, and Amazon remembers them for a week.
+ */
+export interface SqsDeadLetters extends BrokerDeadLetters, AsyncDisposable {
   close(): Promise<void>
 }
 
@@ -46,18 +31,21 @@ export async function sqsDeadLetters(options: SqsOptions = {}): Promise<SqsDeadL
   const client = await openClient(options, 'dead-letters', world)
   const closed = new AbortController()
   const queues = new Queues(client, settings, world, retrying(world, closed.signal, settings.publishTimeoutMs))
-  return new DeadLetters(client, queues, closed)
+  const close = async (): Promise<void> => {
+    closed.abort()
+    client.destroy()
+  }
+  return Object.assign(new DeadLetters(client, queues), { close, [Symbol.asyncDispose]: close })
 }
 
-class DeadLetters implements SqsDeadLetters {
+/** The queues that SQS puts messages aside into, and its own work on them. */
+export class DeadLetters implements BrokerDeadLetters {
   readonly #client: SqsClient
   readonly #queues: Queues
-  readonly #closed: AbortController
 
-  constructor(client: SqsClient, queues: Queues, closed: AbortController) {
+  constructor(client: SqsClient, queues: Queues) {
     this.#client = client
     this.#queues = queues
-    this.#closed = closed
   }
 
   count(topic: string, group: string): Promise<number> {
@@ -94,15 +82,6 @@ class DeadLetters implements SqsDeadLetters {
       this.#client.cancelMessageMoveTask({ TaskHandle: running.TaskHandle }),
     )
     return true
-  }
-
-  async close(): Promise<void> {
-    this.#closed.abort()
-    this.#client.destroy()
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
   }
 
   #tasks(topic: string, group: string): Promise<readonly ListMessageMoveTasksResultEntry[]> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Kafka, logLevel } from 'kafkajs'
@@ -132,6 +133,10 @@ describeOnBroker('Kafka', 'a transform from topic to topic of Kafka', (brokers) 
       startTransform({ ...wrong, on: Counted, emits: Logged }, () => undefined),
       InvalidDefinitionError,
     )
+    await assert.rejects(
+      startTransform({ ...wrong, on: Counted, emits: Doubled, timeoutMs: 0 }, () => undefined),
+      InvalidDefinitionError,
+    )
   })
 
   test('goes on where it was stopped, and a group that begins now does not begin elsewhere after a restart', async () => {
@@ -199,6 +204,34 @@ describeOnBroker('Kafka', 'a transform from topic to topic of Kafka', (brokers) 
     assert.match(textOf(header('exception-stacktrace')), /transform\.test\.ts/)
     assert.deepEqual([textOf(first?.key), textOf(first?.headers?.['ce_id']), first?.partition], ['a', 'a-4', original?.partition])
     assert.equal(textOf(unreadable?.headers?.['kafka_dlt-exception-fqcn']), 'UnreadableMessageError')
+  })
+
+  test('one that takes too long is told so, nothing of that attempt is written, and it is tried again and given up like any failure', async () => {
+    const name = randomUUID()
+    const { from, logged } = stageOf(name, 1)
+    await publish(from, messagesFor(from, 3))
+    const attempts: string[] = []
+    const retry = { attempts: 2, firstMs: 5, maxMs: 20 }
+    const options = { ...quick, group: name, from, on: Counted, to: logged, emits: Logged, retry, timeoutMs: 50 } as const
+    stopAtEnd(
+      await startTransform(options, async ({ data }, { attempt, signal }) => {
+        const isSlow = data.number === 1 && (data.key === 'b' || (data.key === 'a' && attempt === 1))
+        if (!isSlow) return Logged(data)
+        await once(signal, 'abort')
+        attempts.push(`${data.key} ${attempt} ${(signal.reason as Error).name}`)
+        return Logged({ ...data, number: 100 + attempt })
+      }),
+    )
+    const [seen, dead] = [await follow(logged.name), await follow(`${from.name}.dlq`)]
+    await eventually(() => assert.equal(seen.length, 14))
+    assert.deepEqual(sorted(numbersByKey(seen)), { ...complete(3), b: [0, 2] })
+    assert.deepEqual(
+      attempts.toSorted(),
+      ['a 1', 'b 1', 'b 2'].map((which) => `${which} TransformTimeoutError`),
+    )
+    await eventually(() => assert.equal(dead.length, 1))
+    assert.equal(textOf(dead[0]?.headers?.['kafka_dlt-exception-fqcn']), 'TransformTimeoutError')
+    assert.deepEqual(dead.map(dataOf), [{ key: 'b', number: 1 }])
   })
 
   test('an output that its topic does not take makes a dead letter of its input, and many large ones are written in parts', async () => {
