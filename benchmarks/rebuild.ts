@@ -35,6 +35,11 @@ async function* measure(lab: Lab, store: StoreName, events: number): AsyncIterab
     unit: 'events/s',
     samples: reports.map(({ seconds }) => events / seconds),
   })
+  const work = (name: string, reports: readonly RebuildReport[]): Figure => ({
+    name,
+    unit: 'µs/event',
+    samples: reports.map(({ processorSeconds }) => (processorSeconds * 1e6) / events),
+  })
   const bare = speed('bare loop', turns.bare)
   for (const [what, title, atLeast] of [
     ['orders', 'one document an order: 500 keys in 5,000 events', 0.7],
@@ -49,6 +54,8 @@ async function* measure(lab: Lab, store: StoreName, events: number): AsyncIterab
         ours,
         bare,
         ratio(ours, bare, { atLeast }),
+        work('processor time of this process', turns[what]),
+        work('the same of the bare loop', turns.bare),
         { name: 'peak of memory', unit: 'MB RSS', samples: turns[what].map(({ peakMb }) => peakMb), bar: { atMost: 400 } },
         { name: 'the same of the bare loop', unit: 'MB RSS', samples: turns.bare.map(({ peakMb }) => peakMb) },
       ],
