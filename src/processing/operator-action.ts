@@ -62,7 +62,13 @@ async function makeCollections({ driver }: EventStore): Promise<void> {
 /** Keeps on record what whoever asked for it has done. */
 export async function recordAction(
   store: EventStore,
-  action: { readonly kind: RecordedKind; readonly processor: string; readonly by: string; readonly reason: string; readonly outcome: string },
+  action: {
+    readonly kind: RecordedKind
+    readonly processor: string
+    readonly by: string
+    readonly reason: string
+    readonly outcome: string
+  },
 ): Promise<void> {
   const nowMs = store.environment.clock.now()
   const at = new Date(nowMs).toISOString()
