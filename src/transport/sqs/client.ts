@@ -36,7 +36,6 @@ export class SqsClient {
   readonly #isOwned: boolean
   readonly #environment: Environment
   #isReachable = true
-  #isDestroyed = false
 
   constructor(sdk: typeof Sdk, client: Sdk.SQSClient, isOwned: boolean, environment: Environment) {
     this.#sdk = sdk
@@ -94,9 +93,7 @@ export class SqsClient {
     return this.#call((options) => this.#client.send(new this.#sdk.CancelMessageMoveTaskCommand(input), options))
   }
 
-  /** Ends what is under way. */
   destroy(): void {
-    this.#isDestroyed = true
     if (this.#isOwned) this.#client.destroy()
   }
 
@@ -115,7 +112,7 @@ export class SqsClient {
 
   /** There is no connection to lose: what is counted is when the service stops to answer, whatever number of requests notice it. */
   #noteReachable(isReachable: boolean, error?: unknown): void {
-    if (isReachable === this.#isReachable || this.#isDestroyed) return
+    if (isReachable === this.#isReachable) return
     this.#isReachable = isReachable
     const { log, metrics } = this.#environment
     if (isReachable) log('info', 'SQS answers again')

@@ -20,13 +20,6 @@ export interface Early {
   readonly hiddenMs: number
 }
 
-export interface ReceiveOptions {
-  readonly waitTimeSec: number
-  /** How long what comes is hidden from others. */
-  readonly hiddenSec: number
-  readonly attempt: string
-}
-
 /** The queue of one group, as its consumer uses it. */
 export class GroupQueue {
   readonly url: string
@@ -42,12 +35,12 @@ export class GroupQueue {
   }
 
   /** With the `attempt` of a request whose answer was lost, a FIFO queue gives the same messages again, which would otherwise stay hidden for a while. */
-  async receive(count: number, { waitTimeSec, hiddenSec, attempt }: ReceiveOptions): Promise<readonly Message[]> {
+  async receive(count: number, waitTimeSec: number, attempt: string): Promise<readonly Message[]> {
     const { Messages = [] } = await this.#client.receiveMessage({
       QueueUrl: this.url,
       MaxNumberOfMessages: Math.min(count, maxEntries),
       WaitTimeSeconds: waitTimeSec,
-      VisibilityTimeout: hiddenSec,
+      VisibilityTimeout: this.#visibilityTimeoutSec,
       MessageAttributeNames: ['All'],
       MessageSystemAttributeNames: ['MessageGroupId', 'MessageDeduplicationId', 'SentTimestamp'],
       ...(this.#fifo && { ReceiveRequestAttemptId: attempt }),

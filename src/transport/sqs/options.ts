@@ -25,11 +25,7 @@ export interface SqsOptions {
    * only who receives a message may delete it. Default: false, one message of a key at a time.
    */
   readonly batchSameKey?: boolean
-  /**
-   * How long a request waits for messages, 0 to 20. A longer time costs fewer requests; but SQS does not notice that the process behind one has ended: what is sent until
-   * its time is over may be given to it, and comes to others, its key still in order, when the time of `visibilityTimeoutSec` is over; where little had come, a third of that,
-   * but not below five seconds. Default: 5.
-   */
+  /** How long a request waits for messages, 0 to 20. A longer time costs fewer requests; closing a subscription takes as long at most. Default: 5. */
   readonly waitTimeSec?: number
   /**
    * After how long the messages of a consumer that died are given to another one, 2 to 43,200. One that lives extends the time of what it holds, for up

@@ -12,12 +12,6 @@ import { maxEntries } from './wire.ts'
 /** Long polls at the same time. While nothing comes it is one, since each of them costs. */
 const maxPolls = 10
 
-/** How long, at the end, answers are waited for: those with messages come sooner. */
-const lastAnswersMs = 1_000
-
-/** Not less where there is a choice: a process that stands still for a moment must not lose what it has just got. */
-const leastHiddenSec = 5
-
 /** Messages that wait to be read. Each of them has to be kept hidden, which is wasted on more than the next moment's work. */
 const maxUnread = maxPolls * maxEntries
 
@@ -43,8 +37,6 @@ export class Receiver {
   readonly #environment: Environment
   readonly #taker: Taker
   readonly #stopped = new AbortController()
-  /** What still comes is nobody's. */
-  #isOver = false
   readonly #polls = new Set<Promise<void>>()
   /** Messages that were asked for and have not come. */
   #asked = 0
@@ -86,18 +78,13 @@ export class Receiver {
   }
 
   /**
-   * Asks no more, and waits a second for what was asked for. Requests that have not been answered by then are left: what they bring is shown again at once while the
-   * connection is open, and its end ends them. SQS does not notice that (nor do ElasticMQ and fauxqs, tried): until its time is over such a request is given what is sent
-   * next, which then stays hidden for the time that it asked for, with all later messages of its key; nothing is lost, and nothing overtakes. To ask once more with
-   * its `attempt` would help only after it has ended.
+   * Asks no more, and waits for what was asked for. A request that was given up instead would go on at the service, take messages and hide them from everybody: ElasticMQ and
+   * fauxqs, tried, give what is sent next to the request whose connection was closed, and FIFO queues nothing more of its key. To ask once more with its `attempt`
+   * helps only after it has ended, which is when it would have ended anyhow.
    */
   async stop(): Promise<void> {
     this.#stopped.abort()
-    const answered = new AbortController()
-    const late = this.#environment.clock.sleep(lastAnswersMs, answered.signal)
-    await Promise.race([Promise.all(this.#polls), late])
-    answered.abort()
-    this.#isOver = true
+    await Promise.all(this.#polls)
   }
 
   #room(): number {
@@ -111,13 +98,11 @@ export class Receiver {
 
   async #poll(count: number): Promise<void> {
     try {
-      const hiddenSec = this.#hiddenSec()
-      const messages = await this.#receive(count, hiddenSec)
+      const messages = await this.#receive(count)
       this.#asked -= count
-      if (this.#isOver) return await this.#queue.show(this.#decode(messages, hiddenSec))
       const nowMs = this.#environment.clock.now()
       const due = messages.filter((message) => dueMsOf(message) <= nowMs)
-      if (due.length > 0) this.#taker.take(this.#hold(this.#decode(due, hiddenSec)))
+      if (due.length > 0) this.#taker.take(this.#hold(due))
       this.#wantedPolls = messages.length > 0 ? Math.min(this.#wantedPolls + 1, maxPolls) : 1
       if (due.length < messages.length) await this.#queue.hide(messages.flatMap((message) => earlyOf(message, nowMs)))
     } catch {
@@ -125,21 +110,11 @@ export class Receiver {
     }
   }
 
-  /**
-   * While little comes, less than otherwise; it is prolonged for what is still held when the keeper looks. Should this process end, its request may be left at the service
-   * for some time, and what is given to it then is away for so long.
-   */
-  #hiddenSec(): number {
-    const { visibilityTimeoutSec } = this.#settings
-    if (this.#wantedPolls > 1) return visibilityTimeoutSec
-    return Math.min(visibilityTimeoutSec, Math.max(leastHiddenSec, Math.ceil(visibilityTimeoutSec / 3)))
-  }
-
-  async #receive(count: number, hiddenSec: number): Promise<readonly Message[]> {
+  async #receive(count: number): Promise<readonly Message[]> {
     const attempt = randomUUID()
     for (;;) {
       try {
-        const messages = await this.#queue.receive(count, { waitTimeSec: this.#settings.waitTimeSec, hiddenSec, attempt })
+        const messages = await this.#queue.receive(count, this.#settings.waitTimeSec, attempt)
         this.#failures = 0
         return messages
       } catch (error) {
@@ -153,15 +128,12 @@ export class Receiver {
     }
   }
 
-  #decode(messages: readonly Message[], hiddenSec: number): readonly Held[] {
-    const hiddenUntilMs = this.#environment.clock.now() + hiddenSec * 1_000
-    return messages.map((received) => {
+  #hold(messages: readonly Message[]): readonly Held[] {
+    const hiddenUntilMs = this.#environment.clock.now() + this.#settings.visibilityTimeoutSec * 1_000
+    const batch = messages.map((received): Held => {
       const message = decode(received, this.#topic)
       return { message, receiptHandle: received.ReceiptHandle ?? '', bytes: message.body.byteLength, hiddenUntilMs }
     })
-  }
-
-  #hold(batch: readonly Held[]): readonly Held[] {
     for (const held of batch) this.#messages.add(held)
     const bytes = batch.reduce((sum, held) => sum + held.bytes, 0) / batch.length
     this.#averageBytes = Math.max(1, this.#averageBytes === 0 ? bytes : (this.#averageBytes + bytes) / 2)
