@@ -183,7 +183,7 @@ async function connectTo(
   options: Partial<NatsOptions> = {},
 ): Promise<{ readonly connection: TransportConnection; readonly metrics: InMemoryMetrics }> {
   const metrics = new InMemoryMetrics()
-  const transport = nats({ servers, ackWaitMs: 1_000, publishTimeoutMs: 20_000, ...options })
+  const transport = nats({ servers, ackWaitMs: 1_000, publishTimeoutMs: 100_000, ...options })
   const connection = await transport.connect({ environment: environment({ log: silentLog, metrics }), clientName: 'faults' })
   onTestFinished(() => connection.close())
   return { connection, metrics }

@@ -30,7 +30,8 @@ describeOnBroker('ElasticMQ', 'faults of SQS', (sharedEndpoint) => {
     { timeout: 300_000 },
     async (context) => {
       await using server = await startOwnServer()
-      const { connection, metrics } = await connectTo(context, server.endpoint)
+      // Whoever publishes waits for a server that starts slowly, as Java does where many others are at work.
+      const { connection, metrics } = await connectTo(context, server.endpoint, { publishTimeoutMs: 250_000 })
       const enough = new AbortController()
       const load = async (): Promise<{ topic: string; ledger: Ledger; publishing: Promise<void> }> => {
         const topic = await newTopic(connection)
@@ -220,7 +221,7 @@ async function readOneByOne(endpoint: string, topic: string, ledger: Ledger): Pr
 
 async function more(ledger: Ledger, count: number): Promise<void> {
   const { confirmedCount } = ledger
-  await eventually(() => expect(ledger.confirmedCount).toBeGreaterThan(confirmedCount + count))
+  await eventually(() => expect(ledger.confirmedCount).toBeGreaterThan(confirmedCount + count), 120_000)
 }
 
 async function connectTo(
