@@ -85,8 +85,9 @@ export class LogPartition implements Partition {
         continue
       }
       const messages = page.map((event) => fromEvent(this.topic, event))
-      limit = nextLimit(messages, Math.min(maxMessages, 4 * limit), maxBytes)
-      const batches = batchesOf(messages, maxBytes)
+      // Half for what is read ahead.
+      limit = nextLimit(messages, Math.min(maxMessages, 4 * limit), maxBytes / 2)
+      const batches = batchesOf(messages, maxBytes / 2)
       for (const [index, batch] of batches.entries()) {
         if (this.revoked.aborted) return
         // One page ahead, while there are no others that were not asked for.
