@@ -47,6 +47,8 @@ export interface CheckpointWriterParts {
 /** Effects are committed at once. So long may a checkpoint wait that moved past messages without any, and past what was not for this processor. */
 const withoutEffectsMs = 10
 const idleMs = 200
+/** That wait for a checkpoint alone: a broker gives out no more before it has heard of enough of them. */
+const manyMessages = 1_000
 /** Where commits take long, one for a checkpoint alone waits so many times as long: work must not stand still for the sake of checkpoints. */
 const pausePerCommit = 50
 /** Of one commit. */
@@ -114,7 +116,8 @@ export class CheckpointWriter {
     this.#pendingBytes += bytes
     this.#effects.push(effect)
     if (effect.event) this.#finished++
-    this.#changed(effect.append || effect.documents || effect.isRemembered ? 0 : withoutEffectsMs)
+    const isUrgent = effect.append || effect.documents || effect.isRemembered || this.#effects.length >= manyMessages
+    this.#changed(isUrgent ? 0 : withoutEffectsMs)
   }
 
   finishedWithoutEffect(count = 1, withinMs: number = this.#pauseMs): void {

@@ -28,6 +28,7 @@ export interface TopicMessagesParts {
 }
 
 const keptHeaderBytes = 4_000
+const maxPageMessages = 2_000
 /** What others wrote and a store keeps as names. */
 const names = ['id', 'source', 'type', 'stream'] as const
 
@@ -62,7 +63,7 @@ export class TopicMessages implements MessageSource {
     const { keepsOffsets, partition } = this.#parts
     let position = after
     yield { events: [], through: position, isLast: true }
-    for await (const messages of until(signal, partition.read(keepsOffsets ? after - 1 : undefined))) {
+    for await (const messages of pages(until(signal, partition.read(keepsOffsets ? after - 1 : undefined)))) {
       const events: RecordedEvent[] = []
       const problems: Problem[] = []
       const others: RecordedEvent[] = []
@@ -183,6 +184,14 @@ export class TopicMessages implements MessageSource {
     if (this.#unknownTypes.has(type)) return
     this.#unknownTypes.add(type)
     environment.log('warn', 'a topic has messages of a type that this program does not know', { topic: topic.name, type })
+  }
+}
+
+/** What came at once, in parts of which each is looked up in the inbox, and made into events, as a whole. */
+async function* pages(batches: AsyncIterable<readonly ReceivedMessage[]>): AsyncIterable<readonly ReceivedMessage[]> {
+  for await (const batch of batches) {
+    if (batch.length <= maxPageMessages) yield batch
+    else for (let next = 0; next < batch.length; next += maxPageMessages) yield batch.slice(next, next + maxPageMessages)
   }
 }
 

@@ -49,7 +49,11 @@ interface Running {
   isSettled(): boolean
 }
 
-const maxMessages = 2_000
+/**
+ * Given out and not acknowledged: enough that a broker need not wait for acknowledgements, which come with the commits of a fast handler. A process has many
+ * partitions, but one queue.
+ */
+const maxMessages = { ofPartition: 2_000, ofQueue: 8_000 }
 const maxBytes = 16 * 1024 * 1024
 const releaseTimeoutMs = 15_000
 
@@ -162,9 +166,12 @@ export class TopicProcessor implements ActionTaker, InboxConsumers {
 
   #subscribe(run: (partition: Partition) => Promise<void>): Promise<Subscription> {
     const { connection, group, topic } = this.#parts
+    const { ordering } = connection.capabilities
     // Where processes share a queue, the lease lets one of them consume.
-    const isAlone = connection.capabilities.ordering === 'queue'
-    return connection.subscribe({ topic: topic.name, group, startAt: this.#startAt, maxMessages, maxBytes, isAlone, releaseTimeoutMs, run })
+    const isAlone = ordering === 'queue'
+    const most = ordering === 'partition' ? maxMessages.ofPartition : maxMessages.ofQueue
+    const limits = { maxMessages: most, maxBytes, releaseTimeoutMs }
+    return connection.subscribe({ topic: topic.name, group, startAt: this.#startAt, isAlone, ...limits, run })
   }
 
   /** A handler that begins late with its topic begins early with its retry topics: what is there has been sent to it. */
