@@ -20,6 +20,10 @@ import { expectedVisits, visitAt, visitCount, visits } from './visits.ts'
 
 const temporary = tmpdir()
 
+/** What each event costs the process that is killed, in milliseconds: so that half of the log takes longer than a second; so that it is not done before anybody looks. */
+const slowly = '0.03'
+const quickly = '0.005'
+
 interface Place {
   readonly storage: Storage
   readonly args: readonly string[]
@@ -53,7 +57,7 @@ function scenarios(fresh: () => Promise<Place>): void {
     test(`a build by ${by} that was killed goes on where it was`, { timeout: 120_000 }, async () => {
       const { storage, args } = await fresh()
       await fill(storage)
-      await killAt([by, ...args], (position) => position > visitCount * 0.8)
+      await killAt([by, slowly, ...args], (position) => position > visitCount * 0.8)
       const positions: number[] = []
       const gauge: Metrics['gauge'] = (name, value) => void (name === 'headwater_processor_position' && positions.push(value))
       const metrics: Metrics = { gauge, count: () => undefined, duration: () => undefined }
@@ -71,7 +75,7 @@ function scenarios(fresh: () => Promise<Place>): void {
     await fill(storage)
     const store = await EventStore.open(storage)
     onTestFinished(() => store.close())
-    await killAt(['visitor', ...args], async () => (await store.driver.documents.count('visits-by-visitor@1.1')) > 0)
+    await killAt(['visitor', quickly, ...args], async () => (await store.driver.documents.count('visits-by-visitor@1.1')) > 0)
     expect(await store.driver.documents.count('visits-by-visitor@1.1')).toBeGreaterThan(0)
     for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true })
     const app = await startForTest(defineService('visits', { projections: [visits('visitor')] }), { storage })
