@@ -4,6 +4,7 @@ import { InvalidDefinitionError } from '../message/errors.ts'
 import type { AnyEvent, NewEvent, RecordedEvent } from '../message/event.ts'
 import { uuidFrom } from '../message/id.ts'
 import type { Accepted, Rejected } from '../message/outcome.ts'
+import { isThenable } from '../message/thenable.ts'
 import { decodeEvent } from '../schema/upcast.ts'
 import { checkName } from '../storage/encode.ts'
 import { InvalidEventError } from '../storage/errors.ts'
@@ -71,7 +72,7 @@ export class HandlerCall {
     const handle = this.#handler.handle as (event: RecordedEvent, context: HandlerCall) => void | Promise<void>
     const { correlationId, id } = this.#event
     const returned: unknown = place.run({ correlationId, causationId: id }, handle, this.#event, this)
-    this.pending = isThenable(returned) ? Promise.resolve(returned) : undefined
+    this.pending = isThenable(returned) ? Promise.resolve(returned as PromiseLike<void>) : undefined
   }
 
   get idempotencyKey(): string {
@@ -145,10 +146,6 @@ export class HandlerCall {
       throw new InvalidEventError(`${this.#handler.name} emits two events of one id`)
     return { stream, expectedVersion: 'any', events }
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<void> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function idFor(handler: AnyHandler, event: RecordedEvent, what: string, index: number): string {

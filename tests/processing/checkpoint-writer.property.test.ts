@@ -10,6 +10,7 @@ import { silentLog } from '../../src/observability/log.ts'
 import { EventStore } from '../../src/storage/event-store.ts'
 import type { WriteSet } from '../../src/storage/write-set.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
+import { eventually } from '../support/eventually.ts'
 import { memory } from '../support/memory-driver.ts'
 import { aroundCommits } from '../support/wrapped-storage.ts'
 
@@ -132,4 +133,32 @@ test('two messages that lead to the same event make one commit, not none', async
   expect(await writer.flush()).toBe(true)
   expect((await store.log()).head).toBe(2)
   expect((await store.driver.processors.list())[0]?.position).toBe(3)
+})
+
+test('messages without effect are committed while time stands still, once there are a thousand', async () => {
+  const clock = new ManualClock()
+  const store = await EventStore.open(memory(), { clock, log: silentLog })
+  const claim = await store.driver.processors.claim({ processor: 'p', owner: 'o', ttlMs: 1e12, startAt: 0 })
+  if (!claim.claimed) throw new Error('not claimed')
+  const progress = new Progress(0, undefined)
+  const committed: number[] = []
+  const writer = new CheckpointWriter({
+    tenure: { lease: { ...claim, processor: 'p' } } as unknown as Tenure,
+    store,
+    progress,
+    circumstances: () => ({}),
+    onCommitted: (_, finished) => committed.push(finished),
+    onFailed: (error) => expect(error).toBeUndefined(),
+  })
+  const finish = (position: number): void => {
+    progress.begin(position)
+    writer.add({ event: event(position) })
+    progress.finish(position)
+  }
+  for (let position = 1; position < 1_000; position++) finish(position)
+  for (let turn = 0; turn < 100; turn++) await nextTurn()
+  expect(committed).toEqual([])
+  finish(1_000)
+  await eventually(() => expect(committed).toEqual([1_000]))
+  writer.close()
 })

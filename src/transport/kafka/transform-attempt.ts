@@ -1,3 +1,4 @@
+import { isThenable } from '../../message/thenable.ts'
 import type { Environment } from '../../observability/environment.ts'
 import { TransformTimeoutError } from '../errors.ts'
 
@@ -96,8 +97,4 @@ export class TransformAttempt implements TransformContext {
   }
 
   readonly #onRevoked = (): void => this.#controller?.abort(this.#parts.revoked.reason)
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
